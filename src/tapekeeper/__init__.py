@@ -1,0 +1,1 @@
+"""tapekeeper keeps the tape: market data, and an honest account of what is missing and why."""

@@ -1,0 +1,1 @@
+"""Joins a venue and the store: plan, then run."""

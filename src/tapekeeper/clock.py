@@ -1,0 +1,74 @@
+"""Time: int64 microseconds since 1970 inside, aware UTC datetimes at the edges."""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+
+from tapekeeper.errors import ConfigInvalid
+
+MICROSECONDS_PER_MILLISECOND: Final = 1_000
+MICROSECONDS_PER_SECOND: Final = 1_000_000
+MICROSECONDS_PER_DAY: Final = 86_400 * MICROSECONDS_PER_SECOND
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+_HOW_TO_TYPE_A_TIME = "type a UTC time such as 2024-05-01, 2024-05-01T12:30Z or now"
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+def now_microseconds() -> int:
+    """Return the time of this machine's clock in microseconds since 1970."""
+    return time.time_ns() // 1_000
+
+
+def to_microseconds(moment: datetime) -> int:
+    """Return an aware datetime as microseconds since 1970, exactly.
+
+    Raises:
+        ConfigInvalid: the datetime is naive; a time without a zone is a guess.
+    """
+    if moment.tzinfo is None:
+        raise ConfigInvalid(f"{moment.isoformat()} has no time zone: {_HOW_TO_TYPE_A_TIME}")
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
+
+def from_microseconds(microseconds: int) -> datetime:
+    """Return microseconds since 1970 as an aware UTC datetime."""
+    return EPOCH + timedelta(microseconds=microseconds)
+
+
+def day_of(microseconds: int) -> date:
+    """Return the UTC day that holds the moment."""
+    return from_microseconds(microseconds).date()
+
+
+def day_start(day: date) -> int:
+    """Return the first microsecond of a UTC day."""
+    return to_microseconds(datetime(day.year, day.month, day.day, tzinfo=UTC))
+
+
+def parse_moment(text: str, *, now: int) -> int:
+    """Return what a person typed as a time, in microseconds since 1970.
+
+    A date alone is that day's first moment in UTC, `now` is `now`, everything else is ISO 8601 with a zone.
+
+    Raises:
+        ConfigInvalid: the text is no time, or has no zone.
+    """
+    stripped = text.strip()
+    if stripped.lower() == "now":
+        return now
+    try:
+        if _DATE.fullmatch(stripped):
+            return day_start(date.fromisoformat(stripped))
+        moment = datetime.fromisoformat(stripped)
+    except ValueError:
+        raise ConfigInvalid(f"{text!r} is not a time: {_HOW_TO_TYPE_A_TIME}") from None
+    return to_microseconds(moment)
+
+
+def format_moment(microseconds: int) -> str:
+    """Return a moment as a person reads it, such as 2024-05-01T12:30:00Z."""
+    return from_microseconds(microseconds).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,1 @@
+"""One decision for every answer of a venue."""

@@ -1,0 +1,1 @@
+"""What the venues and the store exchange: frozen values without I/O."""

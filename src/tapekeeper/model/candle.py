@@ -1,0 +1,71 @@
+"""Candles travel as columns: one numpy array each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Int64Column = npt.NDArray[np.int64]
+Float64Column = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candles:
+    """n candles of one series, ascending by open time, each open time once.
+
+    All columns have shape (n,). `open_time` is in microseconds since 1970; prices are in the quote currency, `volume`
+    in the base currency, `cost` in the quote currency. `trade_count` is None where the venue does not tell it.
+    """
+
+    open_time: Int64Column
+    open: Float64Column
+    high: Float64Column
+    low: Float64Column
+    close: Float64Column
+    volume: Float64Column
+    cost: Float64Column
+    trade_count: Int64Column | None = None
+
+    def __len__(self) -> int:
+        return len(self.open_time)
+
+    def select(self, mask: npt.NDArray[np.bool_]) -> Candles:
+        """Return the candles where the mask, of shape (n,), is true."""
+        return Candles(
+            open_time=self.open_time[mask],
+            open=self.open[mask],
+            high=self.high[mask],
+            low=self.low[mask],
+            close=self.close[mask],
+            volume=self.volume[mask],
+            cost=self.cost[mask],
+            trade_count=None if self.trade_count is None else self.trade_count[mask],
+        )
+
+    @classmethod
+    def empty(cls) -> Candles:
+        """Return no candles at all."""
+        nothing = np.empty(0, dtype=np.float64)
+        return cls(np.empty(0, dtype=np.int64), nothing, nothing, nothing, nothing, nothing, nothing)
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedRow:
+    """A row that cannot be believed, kept as it came."""
+
+    event_time: int | None
+    """In microseconds since 1970, if the row says so."""
+    reason: str
+    """What is wrong with it, with the value."""
+    row: dict[str, object]
+    """The venue's own fields."""
+
+
+@dataclass(frozen=True, slots=True)
+class CandleAnswer:
+    """What a venue told about one window: the candles that can be believed, and the rows that cannot."""
+
+    candles: Candles
+    rejected: tuple[RejectedRow, ...] = ()

@@ -1,0 +1,62 @@
+"""Series: a dataset of an instrument at a resolution; the unit that everything is counted by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from tapekeeper.errors import ConfigInvalid
+from tapekeeper.model.instrument import Instrument
+from tapekeeper.model.resolution import Resolution
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A kind of data of one venue."""
+
+    name: str
+    """Such as `deribit.perpetual_candles`."""
+    venue: str
+    """The venue's own key, such as `deribit`."""
+    table: str
+    """The table that holds its rows; several datasets may share one."""
+    source: str
+    """How the status page calls it."""
+    target_interval_seconds: int
+    """How often new rows are expected; the data are stale after twice this."""
+
+
+DERIBIT_PERPETUAL_CANDLES: Final = Dataset(
+    name="deribit.perpetual_candles",
+    venue="deribit",
+    table="candles",
+    source="Deribit intraday",
+    target_interval_seconds=300,
+)
+
+DATASETS: Final[dict[str, Dataset]] = {dataset.name: dataset for dataset in (DERIBIT_PERPETUAL_CANDLES,)}
+
+
+def dataset_named(name: str) -> Dataset:
+    """Return the dataset of that name.
+
+    Raises:
+        ConfigInvalid: there is none; the message lists those that exist.
+    """
+    try:
+        return DATASETS[name]
+    except KeyError:
+        raise ConfigInvalid(f"there is no dataset {name!r}: choose one of {', '.join(DATASETS)}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A series as the store knows it."""
+
+    series_id: int
+    dataset: Dataset
+    instrument: Instrument
+    resolution: Resolution
+
+    def __str__(self) -> str:
+        return f"{self.instrument.name} {self.resolution}"

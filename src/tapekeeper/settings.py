@@ -1,0 +1,176 @@
+"""Settings: read once at the edge of a process, checked at once, passed down, never changed.
+
+Every setting is an environment variable `TAPEKEEPER_<CONCERN>_<FIELD>`, such as `TAPEKEEPER_HTTP_TIMEOUT_SECONDS`.
+A secret may also come from a file: `TAPEKEEPER_DATABASE_URL_FILE` names one.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from tapekeeper.errors import ConfigInvalid
+
+PREFIX: Final = "TAPEKEEPER_"
+
+
+def _database_url(value: SecretStr) -> SecretStr:
+    if urlsplit(value.get_secret_value()).scheme not in {"postgresql", "postgres"}:
+        raise ValueError("must look like postgresql://user:password@host:5432/database")
+    return value
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.netloc:
+        raise ValueError("must look like https://host or http://host:port")
+    return value.rstrip("/")
+
+
+def _websocket_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"ws", "wss"} or not parts.netloc:
+        raise ValueError("must look like wss://host/path")
+    return value
+
+
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+WebSocketUrl = Annotated[str, AfterValidator(_websocket_url)]
+
+
+class Concern(BaseModel):
+    """The base of the settings of one concern."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True)
+
+
+class DatabaseSettings(Concern):
+    """Where PostgreSQL is."""
+
+    url: DatabaseUrl = SecretStr("postgresql://tapekeeper@127.0.0.1:5432/tapekeeper")
+    """libpq URL of a login that holds the role tapekeeper_writer; `tapekeeper migrate` needs the owner instead."""
+    connect_timeout_seconds: int = Field(default=5, ge=1, le=60)
+    """How long one try to connect may take."""
+
+
+class ReaderDatabaseSettings(Concern):
+    """Where the status page and other readers connect."""
+
+    url: DatabaseUrl | None = None
+    """libpq URL of a login that holds the role tapekeeper_reader; without it readers use TAPEKEEPER_DATABASE_URL."""
+
+
+class DeribitSettings(Concern):
+    """The venue Deribit."""
+
+    rest_url: HttpUrl = "https://www.deribit.com"
+    """Base of the REST interface; `/api/v2/...` is appended."""
+    websocket_url: WebSocketUrl = "wss://www.deribit.com/ws/api/v2"
+    """The WebSocket interface."""
+    requests_per_second: float = Field(default=10.0, gt=0, le=1000)
+    """Pace for all processes together. Deribit grants 20 to accounts and publishes no number for everybody else."""
+    burst_requests: int = Field(default=20, ge=1, le=1000)
+    """How many requests may go out at once after a quiet time."""
+    connections_maximum: int = Field(default=16, ge=1, le=32)
+    """Connections of all processes together; Deribit refuses the 33rd from one address."""
+
+
+class HttpSettings(Concern):
+    """How every venue is asked over HTTP."""
+
+    timeout_seconds: float = Field(default=20.0, gt=0, le=300)
+    """Longest wait for the connection, and for each part of the answer."""
+    attempts_maximum: int = Field(default=8, ge=1, le=50)
+    """Tries of one request before its chunk is failed."""
+    backoff_first_seconds: float = Field(default=0.5, gt=0, le=60)
+    """Middle of the first pause after a failure; each further one doubles, with jitter of plus or minus a half."""
+    backoff_longest_seconds: float = Field(default=30.0, gt=0, le=600)
+    """No pause between two tries is longer, unless the venue itself names a longer one."""
+    inline_wait_longest_seconds: float = Field(default=60.0, gt=0, le=3600)
+    """A wait longer than this gives the worker's place back instead of holding it."""
+
+
+class BackfillSettings(Concern):
+    """How backfills are cut and run."""
+
+    rows_per_chunk: int = Field(default=5000, ge=1, le=5000)
+    """Candles per request and per commit; Deribit's cap is 5,001 and silently drops the oldest beyond it."""
+    workers: int = Field(default=4, ge=1, le=16)
+    """Chunks under way at once in one process."""
+    attempts_per_chunk: int = Field(default=4, ge=1, le=50)
+    """Tries of a chunk whose answer was bad data before it is failed."""
+    lease_seconds: float = Field(default=60.0, ge=1, le=3600)
+    """How long a silent worker keeps its chunk before another may take it."""
+    progress_rows: int = Field(default=10_000, ge=1)
+    """A log line each time this many candles have been written."""
+
+
+class Settings(Concern):
+    """Everything that can be set, by concern."""
+
+    database: DatabaseSettings = DatabaseSettings()
+    reader_database: ReaderDatabaseSettings = ReaderDatabaseSettings()
+    deribit: DeribitSettings = DeribitSettings()
+    http: HttpSettings = HttpSettings()
+    backfill: BackfillSettings = BackfillSettings()
+
+    @property
+    def reader_database_url(self) -> SecretStr:
+        """The reader's URL, or the writer's where there is no reader."""
+        return self.reader_database.url or self.database.url
+
+
+def variables() -> Iterator[tuple[str, str, str]]:
+    """Yield the concern, the field and the environment variable of every setting."""
+    for concern, holder in Settings.model_fields.items():
+        model = holder.annotation
+        if isinstance(model, type) and issubclass(model, Concern):
+            for field in model.model_fields:
+                yield concern, field, f"{PREFIX}{concern}_{field}".upper()
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Return the settings found in an environment, with defaults for the rest.
+
+    Raises:
+        ConfigInvalid: a variable is unknown or its value is not allowed; the message names the variable.
+    """
+    known = {variable: (concern, field) for concern, field, variable in variables()}
+    values: dict[str, dict[str, str]] = {}
+    for name, value in sorted(environment.items()):
+        if not name.startswith(PREFIX):
+            continue
+        variable, text = _from_file(name, value) if name.endswith("_FILE") else (name, value)
+        if variable not in known:
+            raise ConfigInvalid(_unknown(variable, list(known)))
+        concern, field = known[variable]
+        if field in values.get(concern, {}):
+            raise ConfigInvalid(f"{variable} and {variable}_FILE are both set: keep one")
+        values.setdefault(concern, {})[field] = text
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        concern, field = str(first["loc"][0]), str(first["loc"][1])
+        variable = f"{PREFIX}{concern}_{field}".upper()
+        shown = "" if "url" in field else f"={values[concern][field]!r}"
+        raise ConfigInvalid(f"{variable}{shown}: {first['msg'].removeprefix('Value error, ')}") from None
+
+
+def _from_file(name: str, path: str) -> tuple[str, str]:
+    try:
+        return name.removesuffix("_FILE"), Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ConfigInvalid(f"{name}={path!r}: the file cannot be read ({error.strerror})") from None
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else "remove it, or see the table of settings in README.md"
+    return f"{name} is not a setting of tapekeeper: {hint}"

@@ -1,0 +1,1 @@
+"""A folder per venue; each yields model objects and never writes."""

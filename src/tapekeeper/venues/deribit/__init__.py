@@ -1,0 +1,1 @@
+"""Deribit: https://docs.deribit.com."""
