@@ -1,0 +1,219 @@
+// Fills the page from `intraday` and from the list of all datasets; all addresses are relative, for any base path.
+"use strict";
+
+const REFRESH_MILLISECONDS = 30_000;
+const TIMEOUT_MILLISECONDS = 15_000;
+const NONE = "–";
+const RUNNING = "RUNNING";
+const STOPPED = "STALE / STOPPED";
+const UNKNOWN = "UNKNOWN";
+
+const whole = new Intl.NumberFormat("en-US");
+const oneDecimal = new Intl.NumberFormat("en-US", { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+
+const byId = (id) => document.getElementById(id);
+const button = byId("refresh-scraper-status-btn");
+const panel = byId("intraday-scraper-panel");
+let timer;
+let updatedAt = 0;
+
+// ---- Words ----
+
+function moment(iso) {
+  return iso ? iso.slice(0, 16).replace("T", " ") : NONE;
+}
+
+function megabytes(value) {
+  return `${oneDecimal.format(value)} MB`;
+}
+
+function duration(seconds) {
+  if (seconds < 90) return `${Math.round(seconds)} s`;
+  if (seconds < 90 * 60) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 36 * 3600) return `${Math.round(seconds / 3600)} h`;
+  return `${whole.format(Math.round(seconds / 86_400))} days`;
+}
+
+function interval(seconds) {
+  return seconds < 90 ? `${seconds} s` : `${whole.format(seconds)} s (${duration(seconds)})`;
+}
+
+// Rounded down: 100 % is said only of what is complete.
+function percent(ratio) {
+  return ratio === null ? NONE : `${oneDecimal.format(Math.floor(ratio * 1000) / 10)} %`;
+}
+
+function freshness(seconds) {
+  if (seconds === null || seconds === undefined) return "No data yet";
+  return `Newest event ${duration(Math.max(0, seconds))} ago`;
+}
+
+// ---- Parts of the page ----
+
+function setText(id, text) {
+  byId(id).textContent = text;
+}
+
+// An unchanged message is not set again, so that a screen reader does not say it every 30 seconds.
+function say(message, kind) {
+  const element = byId("scraper-status-message");
+  if (element.textContent !== message) element.textContent = message;
+  element.dataset.kind = kind;
+}
+
+function setPill(element, text) {
+  element.textContent = text;
+  element.dataset.state = { [RUNNING]: "running", [STOPPED]: "stopped", [UNKNOWN]: "unknown" }[text];
+}
+
+function pillText(status) {
+  if (!status.ok) return UNKNOWN;
+  return status.is_running ? RUNNING : STOPPED;
+}
+
+function showBox(status) {
+  setText("scraper-source", status.source);
+  setText("scraper-backend", status.backend);
+  setText("scraper-rows", whole.format(status.rows_total));
+  setText("scraper-days", whole.format(status.days_covered));
+  setText("scraper-size", megabytes(status.approx_size_mb));
+  setText("scraper-interval", interval(status.target_interval_sec));
+  const empty = status.first_timestamp === null;
+  setText("scraper-range", empty ? "No data yet" : `${moment(status.first_timestamp)} → ${moment(status.last_timestamp)}`);
+  setPill(byId("scraper-running"), pillText(status));
+}
+
+function cell(label, content, classes = "") {
+  const element = document.createElement("td");
+  element.dataset.label = label;
+  element.className = classes;
+  element.append(content);
+  return element;
+}
+
+function datasetName(dataset) {
+  const element = document.createElement("th");
+  element.scope = "row";
+  const source = document.createElement("span");
+  source.className = "quiet";
+  source.textContent = dataset.source;
+  element.append(dataset.dataset, source);
+  return element;
+}
+
+function pill(text) {
+  const element = document.createElement("span");
+  element.className = "pill small";
+  setPill(element, text);
+  return element;
+}
+
+function newest(dataset) {
+  const element = document.createElement("span");
+  element.textContent = moment(dataset.last_timestamp);
+  if (dataset.freshness_seconds !== null) {
+    const age = document.createElement("span");
+    age.className = "quiet";
+    age.textContent = `${duration(Math.max(0, dataset.freshness_seconds))} ago`;
+    element.append(age);
+  }
+  return element;
+}
+
+function completeness(dataset) {
+  if (dataset.completeness === null) return NONE;
+  const element = document.createElement("span");
+  element.className = "meter";
+  const bar = document.createElement("progress");
+  bar.max = 1;
+  bar.value = dataset.completeness;
+  bar.setAttribute("aria-label", "completeness");
+  element.title = `${whole.format(dataset.held)} held of ${whole.format(dataset.expected)} expected`;
+  element.append(bar, percent(dataset.completeness));
+  return element;
+}
+
+function backfill(dataset) {
+  const parts = [];
+  if (dataset.chunks_pending > 0) parts.push(`${whole.format(dataset.chunks_pending)} chunks to do`);
+  if (dataset.chunks_failed > 0) parts.push(`${whole.format(dataset.chunks_failed)} failed`);
+  if (parts.length === 0) parts.push(dataset.last_run ? `Last run ${dataset.last_run.state}` : "No run yet");
+  const element = document.createElement("span");
+  element.textContent = parts.join(", ");
+  const failed = dataset.chunks_failed > 0 || (dataset.last_run && dataset.last_run.state === "failed");
+  if (failed) element.className = "alarming";
+  return element;
+}
+
+function datasetRow(dataset) {
+  const row = document.createElement("tr");
+  row.dataset.dataset = dataset.dataset;
+  row.append(
+    datasetName(dataset),
+    cell("State", pill(pillText(dataset))),
+    cell("Rows", whole.format(dataset.rows_total), "number"),
+    cell("Days", whole.format(dataset.days_covered), "number"),
+    cell("Newest event (UTC)", newest(dataset)),
+    cell("Complete", completeness(dataset)),
+    cell("Series", whole.format(dataset.series_count), "number"),
+    cell("Size", megabytes(dataset.approx_size_mb), "number"),
+    cell("Backfill", backfill(dataset)),
+  );
+  return row;
+}
+
+// ---- Asking ----
+
+class Refused extends Error {}
+
+async function ask(address) {
+  let answer;
+  try {
+    answer = await fetch(address, {
+      cache: "no-store",
+      credentials: "same-origin",
+      headers: { Accept: "application/json" },
+      signal: AbortSignal.timeout(TIMEOUT_MILLISECONDS),
+    });
+  } catch {
+    throw new Refused("Airflow does not answer. The figures below are the last ones known; trying again every 30 s.");
+  }
+  if (answer.status === 401 || answer.status === 403) {
+    throw new Refused("Your session has ended: log in to Airflow again, then press Refresh.");
+  }
+  const body = await answer.json().catch(() => null);
+  const error = Array.isArray(body) ? body.find((dataset) => !dataset.ok)?.error : body?.error;
+  if (!answer.ok || body === null) throw new Refused(error ?? `Airflow answered with HTTP ${answer.status}.`);
+  return body;
+}
+
+async function refresh(pressed) {
+  window.clearTimeout(timer);
+  button.setAttribute("aria-busy", "true");
+  try {
+    const [status, datasets] = await Promise.all([ask("intraday"), ask("./")]);
+    showBox(status);
+    setText("scraper-freshness", freshness(datasets.find((dataset) => dataset.source === status.source)?.freshness_seconds));
+    byId("dataset-rows").replaceChildren(...datasets.map(datasetRow));
+    panel.dataset.outdated = "false";
+    document.body.dataset.outdated = "false";
+    updatedAt = Date.now();
+    setText("scraper-updated", `Updated ${new Date(updatedAt).toISOString().slice(11, 19)} UTC · every 30 s`);
+    if (status.first_timestamp === null) say("No data yet: trigger the DAG deribit_perpetual_candles to fetch some.", "hint");
+    else say(pressed ? "Refreshed." : "", "quiet");
+  } catch (error) {
+    // What was known stays on the page, but greyed, and without a claim that anything is running.
+    document.body.dataset.outdated = "true";
+    for (const element of document.querySelectorAll(".pill")) setPill(element, UNKNOWN);
+    say(error instanceof Refused ? error.message : "The answer of Airflow could not be understood.", "error");
+  } finally {
+    button.removeAttribute("aria-busy");
+    timer = window.setTimeout(refresh, REFRESH_MILLISECONDS, false);
+  }
+}
+
+button.addEventListener("click", () => refresh(true));
+document.addEventListener("visibilitychange", () => {
+  if (document.visibilityState === "visible" && Date.now() - updatedAt > REFRESH_MILLISECONDS) refresh(false);
+});
+refresh(false);
