@@ -1,6 +1,7 @@
 -- Candles and the account of them. Every writer and every retention job changes rows and account in one transaction.
+-- Candles carry no foreign key: checked row by row it costs a third of the write path, and series are never deleted.
 CREATE TABLE candles (
-    series_id integer NOT NULL REFERENCES series,
+    series_id integer NOT NULL,
     open_time timestamptz NOT NULL,
     open double precision NOT NULL,
     high double precision NOT NULL,

@@ -1,0 +1,5 @@
+"""`python -m tapekeeper` is `tapekeeper`."""
+
+from tapekeeper.cli import main
+
+main()

@@ -1,0 +1,147 @@
+"""Plan: what is missing of what was asked for, cut into chunks, before anything runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from tapekeeper.backfill.cut import cut
+from tapekeeper.clock import format_moment
+from tapekeeper.model.backfill import BackfillPlan, BackfillRequest, Direction, InstrumentPlan, Mode
+from tapekeeper.model.window import Window
+from tapekeeper.store import candles, catalogue, coverage, runs
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import cursor as Cursor
+
+    from tapekeeper.model.candle import CandleAnswer
+    from tapekeeper.model.instrument import Instrument
+    from tapekeeper.model.resolution import Resolution
+    from tapekeeper.settings import Settings
+    from tapekeeper.store.database import Database
+
+
+class CandleVenue(Protocol):
+    """What a backfill of candles needs from a venue."""
+
+    def instrument(self, name: str) -> Instrument:
+        """Return the instrument; raise RequestRejected if there is none of this name."""
+        ...
+
+    def candles(self, instrument_name: str, window: Window, resolution: Resolution) -> CandleAnswer:
+        """Return what the venue tells about one window of at most one chunk."""
+        ...
+
+
+def make_plan(
+    database: Database, venue: CandleVenue, request: BackfillRequest, settings: Settings, *, now: int
+) -> BackfillPlan:
+    """Return what a backfill would do; ask the venue for the instruments, and write nothing."""
+    instruments = [venue.instrument(name) for name in request.instruments]
+    return BackfillPlan(
+        request=request,
+        instruments=database.run(
+            lambda cursor: tuple(_plan_instrument(cursor, request, each, settings, now) for each in instruments)
+        ),
+        requests_per_second=settings.deribit.requests_per_second,
+    )
+
+
+def start_run(database: Database, plan: BackfillPlan, run_key: str, *, now: int) -> int:
+    """Write a plan down as a run with its chunks, and return the run's id.
+
+    A run of the same key that exists already is gone on with: its id is returned and nothing is written.
+    """
+    return database.run(lambda cursor: _write_run(cursor, plan, run_key, now))
+
+
+def _plan_instrument(
+    cursor: Cursor, request: BackfillRequest, instrument: Instrument, settings: Settings, now: int
+) -> InstrumentPlan:
+    step = request.resolution.microseconds
+    window, note = _available(request, instrument, now)
+    if window is None:
+        return InstrumentPlan(instrument, None, (), 0, 0, note)
+    missing = [window]
+    if request.mode is Mode.MISSING_ONLY:
+        series_id = catalogue.find_series(cursor, request.dataset, instrument.name, request.resolution)
+        if series_id is not None:
+            missing = coverage.missing_windows(cursor, series_id, window, request.resolution)
+    chunks = cut(missing, step, settings.backfill.rows_per_chunk)
+    if request.direction is Direction.NEWEST_FIRST:
+        chunks.reverse()
+    return InstrumentPlan(
+        instrument=instrument,
+        window=window,
+        chunks=tuple(chunks),
+        rows_expected=window.grid_points(step),
+        rows_missing=sum(part.grid_points(step) for part in missing),
+        note=note,
+    )
+
+
+def _available(request: BackfillRequest, instrument: Instrument, now: int) -> tuple[Window | None, str | None]:
+    """Return the part of the asked window that the venue can have, and a sentence if it is not all of it."""
+    step = request.resolution.microseconds
+    life = _life_on_grid(instrument, step, now)
+    window = request.window.intersect(life) if life else None
+    window = window.clipped_to_grid(step) if window else None
+    if window is None:
+        return None, (
+            f"{instrument.name} has no complete candle in {request.window}: "
+            f"the venue's history begins at {format_moment(instrument.listed_at)}"
+        )
+    if request.window.start < life_start(instrument, step):
+        return window, (
+            f"the venue's history of {instrument.name} begins at {format_moment(instrument.listed_at)}, "
+            f"not at {format_moment(request.window.start)}: the backfill goes on from there"
+        )
+    if instrument.expires_at is not None and request.window.end > instrument.expires_at:
+        return window, f"{instrument.name} expired at {format_moment(instrument.expires_at)}: the backfill ends there"
+    return window, None
+
+
+def life_start(instrument: Instrument, step: int) -> int:
+    """Return the open time of the candle that holds the listing, the first that the venue can have."""
+    return instrument.listed_at // step * step
+
+
+def _life_on_grid(instrument: Instrument, step: int, now: int) -> Window | None:
+    """Return from the candle that holds the listing to the one that is still open, that one left out."""
+    life = instrument.life(now)
+    if life is None:
+        return None
+    start, end = life_start(instrument, step), life.end // step * step
+    return Window(start, end) if start < end else None
+
+
+def _write_run(cursor: Cursor, plan: BackfillPlan, run_key: str, now: int) -> int:
+    request = plan.request
+    run_id = runs.create_run(cursor, run_key, request)
+    if run_id is None:
+        existing = runs.find_run(cursor, run_key)
+        if existing is None:
+            raise AssertionError(f"the run {run_key} was deleted while it was looked up")
+        return existing
+    known = [
+        (catalogue.ensure_series(cursor, request.dataset, each.instrument, request.resolution).series_id, each)
+        for each in plan.instruments
+        if each.window is not None
+    ]
+    # In the order of their ids, so that two plans of the same series cannot wait for each other.
+    for series_id, each in sorted(known, key=lambda pair: pair[0]):
+        if each.window is None:
+            continue
+        candles.lock_series(cursor, series_id)
+        catalogue.follow(cursor, series_id, each.window, keep_fresh=request.keep_fresh, reason="backfill")
+        step = request.resolution.microseconds
+        coverage.expect(
+            cursor,
+            series_id,
+            each.window,
+            request.resolution,
+            life_start=life_start(each.instrument, step),
+            horizon=now // step * step,
+        )
+        runs.add_chunks(cursor, run_id, series_id, each.chunks)
+    runs.close_run(cursor, run_id)
+    return run_id

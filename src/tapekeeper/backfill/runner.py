@@ -1,0 +1,261 @@
+"""Runner: workers that lease chunks, fetch, and commit rows and their account together."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+
+from tapekeeper.errors import BadData, DatabaseUnavailable, RequestRejected, RetryLater
+from tapekeeper.model.backfill import Chunk, RowCounts
+from tapekeeper.store import candles, runs
+from tapekeeper.store.runs import LeaseLost
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import cursor as Cursor
+
+    from tapekeeper.backfill.plan import CandleVenue
+    from tapekeeper.model.backfill import BackfillRequest
+    from tapekeeper.model.candle import CandleAnswer
+    from tapekeeper.settings import Settings
+    from tapekeeper.store.database import Database
+
+_BAD_DATA_PAUSE_SECONDS: Final = 1.0
+_DATABASE_PAUSE_SECONDS: Final = 1.0
+_LOOK_AGAIN_LONGEST_SECONDS: Final = 1.0
+_log = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerTools:
+    """What one worker thread has for itself."""
+
+    database: Database
+    venue: CandleVenue
+    about_to_fetch: Callable[[Chunk], None]
+    """Told which chunk the next requests are for."""
+    close: Callable[[], None]
+
+
+class MakeTools(Protocol):
+    """Makes the tools of one worker; `while_waiting` is called before every try and during every wait."""
+
+    def __call__(self, while_waiting: Callable[[], None]) -> WorkerTools:
+        """Return new tools."""
+        ...
+
+
+class Runner:
+    """Works on the chunks of one run, or of one series of it, until none is left."""
+
+    def __init__(
+        self,
+        run_id: int,
+        request: BackfillRequest,
+        settings: Settings,
+        make_tools: MakeTools,
+        *,
+        series_id: int | None = None,
+        on_progress: Callable[[Chunk, RowCounts], None],
+    ) -> None:
+        """`on_progress` is called after each commit, from the worker's thread."""
+        self._run_id = run_id
+        self._request = request
+        self._settings = settings
+        self._make_tools = make_tools
+        self._series_id = series_id
+        self._on_progress = on_progress
+        self._stop = threading.Event()
+
+    def run(self) -> None:
+        """Work until nothing is left.
+
+        Raises:
+            RetryLater: the rest needs a longer wait than a worker should sit out; call again after `after_seconds`.
+            Stop: a person has to change something; everything that was committed stays.
+        """
+        with ThreadPoolExecutor(self._settings.backfill.workers, thread_name_prefix="chunk") as pool:
+            futures = [pool.submit(self._work) for _ in range(self._settings.backfill.workers)]
+            errors = [error for future in futures if (error := future.exception()) is not None]
+        if errors:
+            raise min(errors, key=_urgency)
+
+    def stop(self) -> None:
+        """Let every worker end after the chunk that it is working on."""
+        self._stop.set()
+
+    def _work(self) -> None:
+        worker = _Worker(self._run_id, self._request, self._settings, self._make_tools, self._on_progress)
+        try:
+            while not self._stop.is_set():
+                chunk = worker.claim(self._series_id)
+                if chunk is not None:
+                    worker.do(chunk)
+                elif not self._wait_for_more(worker):
+                    return
+        except BaseException:
+            self._stop.set()
+            raise
+        finally:
+            worker.close()
+
+    def _wait_for_more(self, worker: _Worker) -> bool:
+        """Wait a little for a chunk that another worker may give back; return False if none is left."""
+        seconds = worker.seconds_until_next(self._series_id)
+        if seconds is None:
+            return False
+        if seconds > self._settings.http.inline_wait_longest_seconds:
+            raise RetryLater(f"the next chunk can be had in {seconds:.0f} s", after_seconds=seconds)
+        self._stop.wait(min(max(seconds, 0.05), _LOOK_AGAIN_LONGEST_SECONDS))
+        return True
+
+
+class _Worker:
+    """One thread: claim, fetch, commit."""
+
+    def __init__(
+        self,
+        run_id: int,
+        request: BackfillRequest,
+        settings: Settings,
+        make_tools: MakeTools,
+        on_progress: Callable[[Chunk, RowCounts], None],
+    ) -> None:
+        self._run_id = run_id
+        self._request = request
+        self._settings = settings
+        self._on_progress = on_progress
+        self._owner = uuid.uuid4()
+        self._chunk: Chunk | None = None
+        self._renewed_at = 0.0
+        self._tools = make_tools(self._renew_if_due)
+
+    def claim(self, series_id: int | None) -> Chunk | None:
+        """Lease the next chunk, or return None if none can be had now."""
+        lease_seconds = self._settings.backfill.lease_seconds
+        self._chunk = self._patiently(
+            lambda cursor: runs.claim(cursor, self._run_id, series_id, self._owner, lease_seconds)
+        )
+        self._renewed_at = time.monotonic()
+        return self._chunk
+
+    def seconds_until_next(self, series_id: int | None) -> float | None:
+        """Return when the next chunk can be had, None if all are finished."""
+        return self._patiently(lambda cursor: runs.seconds_until_next(cursor, self._run_id, series_id))
+
+    def do(self, chunk: Chunk) -> None:
+        """Fetch a chunk and commit it; what goes wrong with it is written down and ends only this chunk."""
+        try:
+            self._tools.about_to_fetch(chunk)
+            answer = self._tools.venue.candles(chunk.instrument_name, chunk.window, self._request.resolution)
+            rows = self._patiently(lambda cursor: self._commit(cursor, chunk, answer))
+            self._on_progress(chunk, rows)
+        except LeaseLost as error:
+            _log.warning("%s", error)
+        except BadData as error:
+            self._again_or_fail(chunk, error)
+        except RequestRejected as error:
+            self._fail(chunk, error)
+        except DatabaseUnavailable:
+            raise
+        except RetryLater as error:
+            # The HTTP client sits out every short wait itself, up to its number of tries: a longer one is a request
+            # to come back, a shorter one means that the tries are used up.
+            if error.after_seconds <= self._settings.http.inline_wait_longest_seconds:
+                self._fail(chunk, error)
+            else:
+                self._come_back(chunk, error)
+                raise
+        finally:
+            self._chunk = None
+
+    def close(self) -> None:
+        """Close what the thread opened."""
+        self._tools.close()
+
+    def _commit(self, cursor: Cursor, chunk: Chunk, answer: CandleAnswer) -> RowCounts:
+        """Write good rows, quarantine bad ones, settle the chunk: one transaction."""
+        rows = candles.write_candles(cursor, chunk.series_id, answer.candles)
+        if not answer.rejected:
+            runs.finish(cursor, chunk, self._owner, rows)
+            return rows
+        candles.quarantine(cursor, chunk.series_id, answer.rejected)
+        rows = replace(rows, fetched=rows.fetched + len(answer.rejected), rejected=len(answer.rejected))
+        error = f"{len(answer.rejected)} rows are in quarantine, first: {answer.rejected[0].reason}"
+        if chunk.attempts < self._settings.backfill.attempts_per_chunk:
+            runs.give_back(
+                cursor, chunk, self._owner, rows, error=error, after_seconds=_BAD_DATA_PAUSE_SECONDS, counts=True
+            )
+        else:
+            runs.fail(cursor, chunk, self._owner, rows, error=error)
+        return rows
+
+    def _again_or_fail(self, chunk: Chunk, error: BadData) -> None:
+        if chunk.attempts >= self._settings.backfill.attempts_per_chunk:
+            self._fail(chunk, error)
+            return
+        _log.warning("%s %s is tried again: %s", chunk.instrument_name, chunk.window, error)
+        self._patiently(
+            lambda cursor: runs.give_back(
+                cursor,
+                chunk,
+                self._owner,
+                RowCounts(),
+                error=str(error),
+                after_seconds=_BAD_DATA_PAUSE_SECONDS,
+                counts=True,
+            )
+        )
+
+    def _fail(self, chunk: Chunk, error: Exception) -> None:
+        _log.error("%s %s failed: %s", chunk.instrument_name, chunk.window, error)
+        self._patiently(lambda cursor: runs.fail(cursor, chunk, self._owner, RowCounts(), error=str(error)))
+
+    def _come_back(self, chunk: Chunk, error: RetryLater) -> None:
+        self._patiently(
+            lambda cursor: runs.give_back(
+                cursor,
+                chunk,
+                self._owner,
+                RowCounts(),
+                error=str(error),
+                after_seconds=error.after_seconds,
+                counts=False,
+            )
+        )
+
+    def _renew_if_due(self) -> None:
+        lease_seconds = self._settings.backfill.lease_seconds
+        chunk = self._chunk
+        if chunk is None or time.monotonic() - self._renewed_at < lease_seconds / 3:
+            return
+        try:
+            self._tools.database.run(lambda cursor: runs.renew(cursor, chunk, self._owner, lease_seconds))
+        except DatabaseUnavailable as error:
+            _log.warning("the lease of %s is not renewed: %s", chunk.window, error)
+        self._renewed_at = time.monotonic()
+
+    def _patiently(self, work: Callable[[Cursor], Result]) -> Result:
+        """Run a transaction, and sit out a database that is away for a short while."""
+        deadline = time.monotonic() + self._settings.http.inline_wait_longest_seconds
+        while True:
+            try:
+                return self._tools.database.run(work)
+            except LeaseLost:
+                raise
+            except DatabaseUnavailable as error:
+                if time.monotonic() > deadline:
+                    raise
+                _log.warning("waiting for the database: %s", error)
+                time.sleep(_DATABASE_PAUSE_SECONDS)
+
+
+def _urgency(error: BaseException) -> int:
+    """Order errors: what a person must see comes before what only needs another try."""
+    return 1 if isinstance(error, RetryLater) else 0

@@ -1,0 +1,71 @@
+"""The tools of a worker, by venue: connections, budgets, and the venue's client."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tapekeeper.backfill.runner import WorkerTools
+from tapekeeper.errors import ConfigInvalid
+from tapekeeper.http.client import HttpClient
+from tapekeeper.store.api_requests import ApiRequestLog
+from tapekeeper.store.candles import INCOMING_TABLE
+from tapekeeper.store.database import Database
+from tapekeeper.store.rate_budgets import BudgetLimits, ConnectionSlots, DatabaseRateBudget
+from tapekeeper.venues.deribit.limits import INSTRUMENTS_BUDGET, REST_BUDGET
+from tapekeeper.venues.deribit.rest import DeribitRest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tapekeeper.backfill.runner import MakeTools
+    from tapekeeper.http.rate_budget import Priority
+    from tapekeeper.model.backfill import Chunk
+    from tapekeeper.model.series import Dataset
+    from tapekeeper.settings import Settings
+
+
+def tools_for(dataset: Dataset, settings: Settings, priority: Priority) -> MakeTools:
+    """Return what makes the tools of each worker of a dataset."""
+    makers = {"deribit": _deribit}
+    if dataset.venue not in makers:
+        raise ConfigInvalid(f"there is no backfill for the venue {dataset.venue}: choose one of {', '.join(makers)}")
+    make = makers[dataset.venue]
+    return lambda while_waiting: make(settings, priority, while_waiting)
+
+
+def open_database(settings: Settings, *, application_name: str, prepare: str = "SELECT") -> Database:
+    """Return a connection of the writer, made when it is first used."""
+    return Database(
+        settings.database.url.get_secret_value(),
+        application_name=application_name,
+        connect_timeout_seconds=settings.database.connect_timeout_seconds,
+        prepare=prepare,
+    )
+
+
+def _deribit(settings: Settings, priority: Priority, while_waiting: Callable[[], None]) -> WorkerTools:
+    data = open_database(settings, application_name="tapekeeper backfill", prepare=INCOMING_TABLE)
+    # A permit that a crash forgets costs one request too many; waiting for the disk would cost every request.
+    side = open_database(settings, application_name="tapekeeper budget", prepare="SET synchronous_commit = off")
+    log = ApiRequestLog(side)
+    ConnectionSlots(side, "deribit.connections", settings.deribit.connections_maximum).take()
+    limits = BudgetLimits(REST_BUDGET, settings.deribit.requests_per_second, settings.deribit.burst_requests)
+    client = HttpClient(
+        settings.http,
+        venue="deribit",
+        base_url=settings.deribit.rest_url,
+        budget=DatabaseRateBudget(side, limits),
+        log=log,
+        priority=priority,
+        on_wait=while_waiting,
+    )
+
+    def about_to_fetch(chunk: Chunk) -> None:
+        log.chunk = chunk
+
+    def close() -> None:
+        client.close()
+        data.close()
+        side.close()
+
+    return WorkerTools(data, DeribitRest(client), about_to_fetch, close)

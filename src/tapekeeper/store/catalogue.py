@@ -1,0 +1,124 @@
+"""Instruments, their series, and the windows that somebody asked us to hold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tapekeeper.clock import from_microseconds, to_microseconds
+from tapekeeper.model.instrument import Instrument
+from tapekeeper.model.resolution import Resolution
+from tapekeeper.model.series import Series
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import cursor as Cursor
+
+    from tapekeeper.model.series import Dataset
+    from tapekeeper.model.window import Window
+
+
+def ensure_series(cursor: Cursor, dataset: Dataset, instrument: Instrument, resolution: Resolution) -> Series:
+    """Return the series, made if it is new, with the instrument's row brought up to date."""
+    cursor.execute(
+        """
+        INSERT INTO instruments AS known
+            (venue, name, kind, currency, strike, option_type, tick_size, listed_at, expires_at)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+        ON CONFLICT (venue, name) DO UPDATE SET
+            kind = excluded.kind, currency = excluded.currency, strike = excluded.strike,
+            option_type = excluded.option_type, tick_size = excluded.tick_size,
+            listed_at = excluded.listed_at, expires_at = excluded.expires_at, updated_at = clock_timestamp()
+        RETURNING instrument_id
+        """,
+        (
+            instrument.venue,
+            instrument.name,
+            instrument.kind,
+            instrument.currency,
+            instrument.strike,
+            instrument.option_type,
+            instrument.tick_size,
+            from_microseconds(instrument.listed_at),
+            None if instrument.expires_at is None else from_microseconds(instrument.expires_at),
+        ),
+    )
+    instrument_id = _only_value(cursor)
+    cursor.execute(
+        """
+        INSERT INTO series (dataset, instrument_id, resolution_seconds) VALUES (%s, %s, %s)
+        ON CONFLICT (dataset, instrument_id, resolution_seconds) DO UPDATE SET dataset = excluded.dataset
+        RETURNING series_id
+        """,
+        (dataset.name, instrument_id, resolution.seconds),
+    )
+    return Series(_only_value(cursor), dataset, instrument, resolution)
+
+
+def find_series(cursor: Cursor, dataset: Dataset, instrument_name: str, resolution: Resolution) -> int | None:
+    """Return the id of a series, or None if nobody ever asked for it."""
+    cursor.execute(
+        """
+        SELECT series_id FROM series JOIN instruments USING (instrument_id)
+        WHERE dataset = %s AND venue = %s AND name = %s AND resolution_seconds = %s
+        """,
+        (dataset.name, dataset.venue, instrument_name, resolution.seconds),
+    )
+    row = cursor.fetchone()
+    return int(row[0]) if row else None
+
+
+def follow(cursor: Cursor, series_id: int, window: Window, *, keep_fresh: bool, reason: str) -> None:
+    """Note that somebody wants this window held, or everything from its start on if `keep_fresh`.
+
+    A window that begins inside, or right at the end of, one that is followed already makes that one longer.
+    The caller holds the lock of the series.
+    """
+    start, end = window.as_datetimes()
+    cursor.execute(
+        """
+        WITH touching AS (
+            SELECT window_start FROM followed
+            WHERE series_id = %(series_id)s AND window_start <= %(start)s
+                AND (window_end IS NULL OR window_end >= %(start)s)
+            ORDER BY window_end DESC NULLS FIRST
+            LIMIT 1
+        ), extended AS (
+            UPDATE followed SET window_end = CASE
+                WHEN %(keep_fresh)s OR window_end IS NULL THEN NULL
+                ELSE greatest(window_end, %(end)s)
+            END
+            FROM touching
+            WHERE followed.series_id = %(series_id)s AND followed.window_start = touching.window_start
+        )
+        INSERT INTO followed (series_id, window_start, window_end, reason)
+        SELECT %(series_id)s, %(start)s, CASE WHEN %(keep_fresh)s THEN NULL ELSE %(end)s::timestamptz END, %(reason)s
+        WHERE NOT EXISTS (SELECT FROM touching)
+        """,
+        {"series_id": series_id, "start": start, "end": end, "keep_fresh": keep_fresh, "reason": reason},
+    )
+
+
+def kept_fresh(cursor: Cursor, dataset: Dataset) -> list[tuple[str, Resolution, int]]:
+    """Return the instrument, the resolution and the newest held open time (or the followed start) of the series
+    of a dataset that are followed without an end; moments in microseconds since 1970.
+    """
+    cursor.execute(
+        """
+        SELECT name, resolution_seconds, coalesce(max(last_event_time), min(window_start))
+        FROM followed
+        JOIN series USING (series_id)
+        JOIN instruments USING (instrument_id)
+        LEFT JOIN series_totals USING (series_id)
+        WHERE dataset = %s AND window_end IS NULL
+        GROUP BY name, resolution_seconds
+        ORDER BY name, resolution_seconds
+        """,
+        (dataset.name,),
+    )
+    return [(name, Resolution(seconds), to_microseconds(moment)) for name, seconds, moment in cursor.fetchall()]
+
+
+def _only_value(cursor: Cursor) -> Any:
+    row = cursor.fetchone()
+    if row is None:
+        raise AssertionError("a statement that returns exactly one row returned none")
+    return row[0]

@@ -1,0 +1,327 @@
+"""Runs and their chunks: the work to do, who is doing it, and what came of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from psycopg2.extras import execute_values
+
+from tapekeeper.clock import format_moment, from_microseconds, to_microseconds
+from tapekeeper.errors import RetryLater
+from tapekeeper.model.backfill import BackfillRequest, Chunk, Direction, Mode, RowCounts, RunSummary
+from tapekeeper.model.resolution import Resolution
+from tapekeeper.model.series import dataset_named
+from tapekeeper.model.window import Window
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from uuid import UUID
+
+    from psycopg2.extensions import cursor as Cursor
+
+_ERRORS_SHOWN: Final = 20
+
+# The oldest position that is free, or whose worker has been silent beyond its lease.
+_CLAIM: Final = """
+    UPDATE backfill_chunks AS chunk SET
+        state = 'running', attempts = chunk.attempts + 1, lease_owner = %(owner)s,
+        lease_until = clock_timestamp() + make_interval(secs => %(lease_seconds)s)
+    FROM (
+        SELECT series_id, window_start FROM backfill_chunks
+        WHERE run_id = %(run_id)s AND (%(series_id)s IS NULL OR series_id = %(series_id)s)
+            AND state IN ('pending', 'running')
+            AND not_before <= clock_timestamp()
+            AND (state = 'pending' OR lease_until < clock_timestamp())
+        ORDER BY position
+        LIMIT 1
+        FOR UPDATE SKIP LOCKED
+    ) AS next_chunk, series, instruments
+    WHERE chunk.run_id = %(run_id)s
+        AND chunk.series_id = next_chunk.series_id AND chunk.window_start = next_chunk.window_start
+        AND series.series_id = chunk.series_id AND instruments.instrument_id = series.instrument_id
+    RETURNING chunk.series_id, instruments.name, chunk.window_start, chunk.window_end, chunk.attempts
+"""
+
+
+class LeaseLost(RetryLater):
+    """Another worker took the chunk because this one was silent for too long; nothing of it was written here."""
+
+
+def create_run(cursor: Cursor, run_key: str, request: BackfillRequest) -> int | None:
+    """Return the id of a new run, or None if there is one of this key already."""
+    start, end = request.window.as_datetimes()
+    cursor.execute(
+        """
+        INSERT INTO backfill_runs
+            (run_key, dataset, instruments, resolution_seconds, window_start, window_end, direction, mode)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
+        ON CONFLICT (run_key) DO NOTHING
+        RETURNING run_id
+        """,
+        (
+            run_key,
+            request.dataset.name,
+            list(request.instruments),
+            request.resolution.seconds,
+            start,
+            end,
+            request.direction.value,
+            request.mode.value,
+        ),
+    )
+    row = cursor.fetchone()
+    return int(row[0]) if row else None
+
+
+def find_run(cursor: Cursor, run_key: str) -> int | None:
+    """Return the id of the run of this key, or None."""
+    cursor.execute("SELECT run_id FROM backfill_runs WHERE run_key = %s", (run_key,))
+    row = cursor.fetchone()
+    return int(row[0]) if row else None
+
+
+def request_of(cursor: Cursor, run_id: int) -> BackfillRequest:
+    """Return what the run was asked to do."""
+    cursor.execute(
+        """
+        SELECT dataset, instruments, resolution_seconds, window_start, window_end, direction, mode
+        FROM backfill_runs WHERE run_id = %s
+        """,
+        (run_id,),
+    )
+    row = cursor.fetchone()
+    if row is None:
+        raise LookupError(f"there is no run {run_id}")
+    return BackfillRequest(
+        dataset=dataset_named(row[0]),
+        instruments=tuple(row[1]),
+        resolution=Resolution(row[2]),
+        window=Window(to_microseconds(row[3]), to_microseconds(row[4])),
+        direction=Direction(row[5]),
+        mode=Mode(row[6]),
+    )
+
+
+def add_chunks(cursor: Cursor, run_id: int, series_id: int, windows: Iterable[Window]) -> None:
+    """Add the chunks of one series, in the order of work."""
+    execute_values(
+        cursor,
+        "INSERT INTO backfill_chunks (run_id, series_id, window_start, window_end, position) VALUES %s",
+        [(run_id, series_id, *window.as_datetimes(), position) for position, window in enumerate(windows)],
+        page_size=1000,
+    )
+
+
+def claim(cursor: Cursor, run_id: int, series_id: int | None, owner: UUID, lease_seconds: float) -> Chunk | None:
+    """Lease the next chunk of a run, of one of its series if named; None if none can be had now."""
+    cursor.execute(
+        _CLAIM,
+        {"run_id": run_id, "series_id": series_id, "owner": str(owner), "lease_seconds": lease_seconds},
+    )
+    row = cursor.fetchone()
+    if row is None:
+        return None
+    return Chunk(run_id, row[0], row[1], Window(to_microseconds(row[2]), to_microseconds(row[3])), row[4])
+
+
+def renew(cursor: Cursor, chunk: Chunk, owner: UUID, lease_seconds: float) -> None:
+    """Keep a chunk for longer; raise LeaseLost if another worker has it."""
+    cursor.execute(
+        """
+        UPDATE backfill_chunks SET lease_until = clock_timestamp() + make_interval(secs => %s)
+        WHERE run_id = %s AND series_id = %s AND window_start = %s AND state = 'running' AND lease_owner = %s
+        """,
+        (lease_seconds, *_key(chunk), str(owner)),
+    )
+    _still_mine(cursor, chunk)
+
+
+def finish(cursor: Cursor, chunk: Chunk, owner: UUID, rows: RowCounts) -> None:
+    """Mark a chunk as done, in the transaction of its rows; raise LeaseLost if another worker has it."""
+    _settle(cursor, chunk, owner, "done", rows, error=None, after_seconds=0)
+
+
+def give_back(
+    cursor: Cursor, chunk: Chunk, owner: UUID, rows: RowCounts, *, error: str, after_seconds: float, counts: bool
+) -> None:
+    """Let the chunk be tried again after some seconds; `counts` says whether this try counts as one."""
+    _settle(cursor, chunk, owner, "pending", rows, error=error, after_seconds=after_seconds)
+    if not counts:
+        cursor.execute(
+            "UPDATE backfill_chunks SET attempts = attempts - 1"
+            " WHERE run_id = %s AND series_id = %s AND window_start = %s",
+            _key(chunk),
+        )
+
+
+def fail(cursor: Cursor, chunk: Chunk, owner: UUID, rows: RowCounts, *, error: str) -> None:
+    """Give a chunk up with the reason; the rest of the run goes on."""
+    _settle(cursor, chunk, owner, "failed", rows, error=error, after_seconds=0)
+
+
+def seconds_until_next(cursor: Cursor, run_id: int, series_id: int | None) -> float | None:
+    """Return when the next unfinished chunk can be had, in seconds from now; None if all are finished."""
+    cursor.execute(
+        """
+        SELECT extract(epoch FROM min(
+            CASE state WHEN 'pending' THEN not_before ELSE greatest(not_before, lease_until) END
+        ) - clock_timestamp()), count(*)
+        FROM backfill_chunks
+        WHERE run_id = %(run_id)s AND (%(series_id)s IS NULL OR series_id = %(series_id)s)
+            AND state IN ('pending', 'running')
+        """,
+        {"run_id": run_id, "series_id": series_id},
+    )
+    row = cursor.fetchone()
+    if row is None or row[1] == 0:
+        return None
+    return max(0.0, float(row[0]))
+
+
+def series_with_work(cursor: Cursor, run_id: int) -> list[tuple[int, str]]:
+    """Return the id and the instrument of the series that have chunks in the run."""
+    cursor.execute(
+        """
+        SELECT DISTINCT series_id, name
+        FROM backfill_chunks JOIN series USING (series_id) JOIN instruments USING (instrument_id)
+        WHERE run_id = %s ORDER BY name
+        """,
+        (run_id,),
+    )
+    return [(int(series_id), str(name)) for series_id, name in cursor.fetchall()]
+
+
+def close_run(cursor: Cursor, run_id: int) -> None:
+    """Give the run its end and its state, if nothing of it is left to do."""
+    cursor.execute(
+        """
+        UPDATE backfill_runs SET
+            finished_at = coalesce(finished_at, clock_timestamp()),
+            state = CASE WHEN EXISTS (
+                SELECT FROM backfill_chunks WHERE run_id = %(run_id)s AND state = 'failed'
+            ) THEN 'failed' ELSE 'done' END
+        WHERE run_id = %(run_id)s AND NOT EXISTS (
+            SELECT FROM backfill_chunks WHERE run_id = %(run_id)s AND state IN ('pending', 'running')
+        )
+        """,
+        {"run_id": run_id},
+    )
+
+
+def summarise(cursor: Cursor, run_id: int) -> RunSummary:
+    """Return what the run did so far."""
+    cursor.execute(
+        """
+        SELECT run.state, run.instruments,
+            extract(epoch FROM coalesce(run.finished_at, clock_timestamp()) - run.created_at),
+            coalesce(sum(extract(epoch FROM window_end - window_start) / run.resolution_seconds), 0),
+            coalesce(sum(rows_fetched), 0), coalesce(sum(rows_inserted), 0), coalesce(sum(rows_updated), 0),
+            coalesce(sum(rows_unchanged), 0), coalesce(sum(rows_rejected), 0),
+            count(*) FILTER (WHERE chunk.state = 'done'), count(*) FILTER (WHERE chunk.state = 'failed'),
+            (SELECT count(*) FROM api_requests WHERE api_requests.run_id = run.run_id)
+        FROM backfill_runs AS run
+        LEFT JOIN backfill_chunks AS chunk USING (run_id)
+        WHERE run_id = %s
+        GROUP BY run.run_id
+        """,
+        (run_id,),
+    )
+    row = cursor.fetchone()
+    if row is None:
+        raise LookupError(f"there is no run {run_id}")
+    earliest, latest = _extent(cursor, run_id)
+    return RunSummary(
+        run_id=run_id,
+        state=row[0],
+        instruments=tuple(row[1]),
+        seconds=float(row[2]),
+        requested=int(row[3]),
+        rows=RowCounts(*(int(count) for count in row[4:9])),
+        chunks_done=int(row[9]),
+        chunks_failed=int(row[10]),
+        requests=int(row[11]),
+        earliest=earliest,
+        latest=latest,
+        errors=_errors(cursor, run_id),
+    )
+
+
+def _extent(cursor: Cursor, run_id: int) -> tuple[str | None, str | None]:
+    """Return the first and last open time that is held inside the days of the run's chunks."""
+    cursor.execute(
+        """
+        SELECT min(first_event_time), max(last_event_time)
+        FROM (
+            SELECT series_id, min(window_start) AS first, max(window_end) AS last
+            FROM backfill_chunks WHERE run_id = %s GROUP BY series_id
+        ) AS span
+        JOIN coverage ON coverage.series_id = span.series_id
+            AND coverage.day BETWEEN (first AT TIME ZONE 'UTC')::date AND (last AT TIME ZONE 'UTC')::date
+        """,
+        (run_id,),
+    )
+    row = cursor.fetchone() or (None, None)
+    first, last = (None if moment is None else format_moment(to_microseconds(moment)) for moment in row)
+    return first, last
+
+
+def _errors(cursor: Cursor, run_id: int) -> tuple[str, ...]:
+    cursor.execute(
+        """
+        SELECT name, window_start, error
+        FROM backfill_chunks JOIN series USING (series_id) JOIN instruments USING (instrument_id)
+        WHERE run_id = %s AND state = 'failed' ORDER BY name, window_start LIMIT %s
+        """,
+        (run_id, _ERRORS_SHOWN),
+    )
+    return tuple(
+        f"{name} from {format_moment(to_microseconds(start))}: {error}" for name, start, error in cursor.fetchall()
+    )
+
+
+def _settle(
+    cursor: Cursor,
+    chunk: Chunk,
+    owner: UUID,
+    state: str,
+    rows: RowCounts,
+    *,
+    error: str | None,
+    after_seconds: float,
+) -> None:
+    cursor.execute(
+        """
+        UPDATE backfill_chunks SET
+            state = %s, error = %s, lease_owner = NULL, lease_until = NULL,
+            not_before = CASE WHEN %s > 0 THEN clock_timestamp() + make_interval(secs => %s) ELSE not_before END,
+            rows_fetched = rows_fetched + %s, rows_inserted = rows_inserted + %s, rows_updated = rows_updated + %s,
+            rows_unchanged = rows_unchanged + %s, rows_rejected = rows_rejected + %s, finished_at = clock_timestamp()
+        WHERE run_id = %s AND series_id = %s AND window_start = %s AND state = 'running' AND lease_owner = %s
+        """,
+        (
+            state,
+            error,
+            after_seconds,
+            after_seconds,
+            rows.fetched,
+            rows.inserted,
+            rows.updated,
+            rows.unchanged,
+            rows.rejected,
+            *_key(chunk),
+            str(owner),
+        ),
+    )
+    _still_mine(cursor, chunk)
+
+
+def _still_mine(cursor: Cursor, chunk: Chunk) -> None:
+    if cursor.rowcount != 1:
+        raise LeaseLost(
+            f"another worker took {chunk.instrument_name} {chunk.window}: nothing is lost, it goes on there",
+            after_seconds=0,
+        )
+
+
+def _key(chunk: Chunk) -> tuple[object, ...]:
+    return chunk.run_id, chunk.series_id, from_microseconds(chunk.window.start)

@@ -1,0 +1,205 @@
+"""The backfill DAG that every dataset of candles shares."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.exceptions import AirflowFailException
+from airflow.sdk import DAG, Param, get_current_context, task
+
+from tapekeeper.backfill.job import BackfillJob
+from tapekeeper.backfill.request import check_request
+from tapekeeper.clock import now_microseconds
+from tapekeeper.http.rate_budget import Priority
+from tapekeeper.model.backfill import BackfillRequest, Direction, Mode
+from tapekeeper.model.series import Dataset
+from tapekeeper.venues.deribit.limits import RESOLUTIONS, parse_resolution
+from tapekeeper_airflow.edge import errors_as_task_states, settings_of_task
+
+OWNER = "tapekeeper"
+_RETRIES = {"owner": OWNER, "retries": 3, "retry_delay": timedelta(seconds=10)}
+
+
+def candle_backfill_dag(dag_id: str, dataset: Dataset, instruments: list[str], start: str, description: str) -> DAG:
+    """Return a DAG that backfills candles when somebody triggers it: plan, one task per instrument, summary."""
+    with DAG(
+        dag_id=dag_id,
+        description=description,
+        doc_md=description,
+        schedule=None,
+        start_date=datetime(2018, 1, 1, tzinfo=UTC),
+        catchup=False,
+        max_active_runs=4,
+        default_args=_RETRIES,
+        params=_form(instruments, start),
+        tags=["backfill", dataset.venue],
+    ) as dag:
+        series = _plan_task(dataset)()
+        _work_task().expand(series=series) >> _summary_task()()
+    return dag
+
+
+def keep_fresh_dag(dag_id: str, dataset: Dataset, schedule: str, description: str) -> DAG:
+    """Return a DAG that fetches what is new for the followed series of a dataset."""
+    with DAG(
+        dag_id=dag_id,
+        description=description,
+        doc_md=description,
+        schedule=schedule,
+        start_date=datetime(2018, 1, 1, tzinfo=UTC),
+        catchup=False,
+        max_active_runs=1,
+        default_args=_RETRIES,
+        tags=["live", dataset.venue],
+    ) as dag:
+        _keep_fresh_task(dataset)()
+    return dag
+
+
+def _form(instruments: list[str], start: str) -> dict[str, Param]:
+    return {
+        "instruments": Param(
+            instruments,
+            type="array",
+            title="Instruments",
+            items={"type": "string"},
+            examples=instruments,
+            description="Choose one or more.",
+            section="What",
+        ),
+        "other_instruments": Param(
+            None,
+            type=["null", "string"],
+            title="Other instruments",
+            description="Names that are not in the list, with commas between, such as SOL_USDC-PERPETUAL.",
+            section="What",
+        ),
+        "resolution": Param("1", type="string", enum=list(RESOLUTIONS), title="Resolution", section="What"),
+        "start": Param(
+            start,
+            type="string",
+            title="Start (UTC)",
+            description="2018-08-14 or 2018-08-14T12:30Z. Before the venue's history begins it goes on from there.",
+            section="When",
+        ),
+        "end": Param(
+            None,
+            type=["null", "string"],
+            title="End (UTC)",
+            description="Itself left out. Empty means now.",
+            section="When",
+        ),
+        "direction": Param(
+            Direction.NEWEST_FIRST.value, type="string", enum=[choice.value for choice in Direction], section="How"
+        ),
+        "mode": Param(
+            Mode.MISSING_ONLY.value,
+            type="string",
+            enum=[choice.value for choice in Mode],
+            description="Full refresh asks again for what is held, and corrects what differs.",
+            section="How",
+        ),
+        "keep_fresh": Param(
+            default=False,
+            type="boolean",
+            title="Keep fresh",
+            description="Let the live DAG go on with these instruments afterwards.",
+            section="How",
+        ),
+    }
+
+
+def _plan_task(dataset: Dataset) -> Any:
+    @task(task_id="plan")
+    def plan() -> list[dict[str, object]]:
+        """Check what was typed, plan, and write the run down; return one item per instrument with work."""
+        context = get_current_context()
+        with errors_as_task_states():
+            job = BackfillJob(settings_of_task())
+            run_key = f"airflow/{context['dag'].dag_id}/{context['run_id']}"
+            run_id = job.find(run_key)
+            if run_id is None:
+                planned = job.plan(_request(dataset, dict(context["params"])))
+                for each in planned.instruments:
+                    if each.note:
+                        context["ti"].log.info("%s", each.note)
+                context["ti"].log.info(
+                    "%d requests for %d rows, about %.0f s",
+                    planned.requests,
+                    planned.rows_missing,
+                    planned.estimated_seconds,
+                )
+                run_id = job.start(planned, run_key)
+            context["ti"].xcom_push("run_id", run_id)
+            return [
+                {"run_id": run_id, "series_id": series_id, "instrument": name}
+                for series_id, name in job.series_of(run_id)
+            ]
+
+    return plan
+
+
+def _work_task() -> Any:
+    @task(task_id="backfill", map_index_template="{{ series.instrument }}", max_active_tis_per_dagrun=4)
+    def backfill(series: dict[str, Any]) -> dict[str, object]:
+        """Work on one instrument until nothing is left; a long wait gives the slot back."""
+        get_current_context()["series"] = series  # type: ignore[typeddict-unknown-key]
+        with errors_as_task_states():
+            BackfillJob(settings_of_task()).work(series["run_id"], series_id=series["series_id"])
+        return series
+
+    return backfill
+
+
+def _summary_task() -> Any:
+    @task(task_id="summary", trigger_rule="all_done", retries=0)
+    def summary() -> dict[str, object]:
+        """Sum the run up as XCom and as one JSON log line; fail if a chunk failed, so that Airflow shows it."""
+        run_id = get_current_context()["ti"].xcom_pull(task_ids="plan", key="run_id")
+        if run_id is None:
+            raise AirflowFailException("there is no plan: the log of the task plan says what to change")
+        with errors_as_task_states():
+            result = BackfillJob(settings_of_task()).finish(int(run_id))
+        if result.state != "done":
+            raise AirflowFailException(
+                f"{result.chunks_failed} chunks failed; trigger the DAG again to fetch what is missing. "
+                f"First error: {result.errors[0] if result.errors else 'a task was stopped'}"
+            )
+        return result.as_json()
+
+    return summary
+
+
+def _keep_fresh_task(dataset: Dataset) -> Any:
+    @task(task_id="keep_fresh", retries=0)
+    def keep_fresh() -> list[dict[str, object]]:
+        """Fetch from the newest row of each followed series until now."""
+        with errors_as_task_states():
+            job = BackfillJob(settings_of_task(), priority=Priority.LIVE)
+            run_key = f"airflow/{get_current_context()['dag'].dag_id}/{get_current_context()['run_id']}"
+            return [summary.as_json() for summary in job.keep_fresh(dataset, run_key)]
+
+    return keep_fresh
+
+
+def _request(dataset: Dataset, typed: dict[str, Any]) -> BackfillRequest:
+    """Return the checked request of a trigger form; Airflow lets nonsense in dates and unknown keys through."""
+    known = {*_form([], "")}
+    unknown = sorted(set(typed) - known)
+    if unknown:
+        from tapekeeper.errors import ConfigInvalid
+
+        raise ConfigInvalid(f"{unknown[0]!r} is not a parameter: use {', '.join(sorted(known))}")
+    return check_request(
+        dataset,
+        instruments=[*typed["instruments"], *(typed["other_instruments"] or "").split(",")],
+        start=typed["start"],
+        end=typed["end"] or "now",
+        resolution=typed["resolution"],
+        direction=typed["direction"],
+        mode=typed["mode"],
+        keep_fresh=typed["keep_fresh"],
+        parse_resolution=parse_resolution,
+        now=now_microseconds(),
+    )
