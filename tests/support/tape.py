@@ -1,0 +1,95 @@
+"""Rows and their account, put into the database directly: for tests of what reads them."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+import psycopg2
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+PERPETUAL_CANDLES: Final = "deribit.perpetual_candles"
+
+_ADD: Final = """
+    WITH instrument AS (
+        INSERT INTO instruments (venue, name, kind, currency, listed_at)
+        VALUES ('deribit', %(name)s, 'perpetual', 'BTC', '2018-01-01') RETURNING instrument_id
+    ), new_series AS (
+        INSERT INTO series (dataset, instrument_id, resolution_seconds)
+        SELECT %(dataset)s, instrument_id, 60 FROM instrument RETURNING series_id
+    ), total AS (
+        INSERT INTO series_totals (series_id, held, expected, first_event_time, last_event_time)
+        SELECT series_id, %(rows)s, %(expected)s, %(first)s, %(last)s FROM new_series
+    )
+    INSERT INTO candles (series_id, open_time, open, high, low, close, volume)
+    SELECT series_id, open_time, 1, 2, 0.5, 1.5, 3
+    FROM new_series, generate_series(%(first)s::timestamptz, %(last)s::timestamptz, interval '1 minute') AS open_time
+"""
+
+
+def add_series(
+    url: str,
+    name: str,
+    *,
+    first: datetime,
+    rows: int,
+    expected: int | None = None,
+    dataset: str = PERPETUAL_CANDLES,
+) -> None:
+    """Add an instrument with `rows` one-minute candles from `first` on, and what the writers keep beside them."""
+    last = first + timedelta(minutes=rows - 1)
+    values = {
+        "name": name,
+        "dataset": dataset,
+        "rows": rows,
+        "expected": rows if expected is None else expected,
+        "first": first,
+        "last": last,
+    }
+    with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(_ADD, values)
+
+
+def move_in_time(url: str, by: timedelta) -> None:
+    """Move every candle and its account, so that data age or grow younger at once."""
+    with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute("CREATE TEMP TABLE moved ON COMMIT DROP AS SELECT * FROM candles")
+        cursor.execute("DELETE FROM candles")
+        cursor.execute("UPDATE moved SET open_time = open_time + %s", (by,))
+        cursor.execute("INSERT INTO candles SELECT * FROM moved")
+        cursor.execute(
+            """
+            UPDATE series_totals
+            SET first_event_time = first_event_time + %(by)s, last_event_time = last_event_time + %(by)s
+            """,
+            {"by": by},
+        )
+
+
+def add_run(url: str, run_key: str, *, state: str, chunks: Sequence[str]) -> None:
+    """Add a backfill run whose chunks, one per state given, belong to the first series."""
+    with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO backfill_runs
+                (run_key, dataset, instruments, resolution_seconds, window_start, window_end, direction, mode, state)
+            VALUES (%s, %s, '{BTC-PERPETUAL}', 60, '2024-05-01Z', '2024-05-02Z', 'newest first', 'missing only', %s)
+            RETURNING run_id
+            """,
+            (run_key, PERPETUAL_CANDLES, state),
+        )
+        run_id = (cursor.fetchone() or (0,))[0]
+        for position, chunk_state in enumerate(chunks):
+            cursor.execute(
+                """
+                INSERT INTO backfill_chunks (run_id, series_id, window_start, window_end, position, state)
+                SELECT %(run_id)s, min(series_id), '2024-05-01Z'::timestamptz + %(position)s * interval '1 hour',
+                    '2024-05-01Z'::timestamptz + (%(position)s + 1) * interval '1 hour', %(position)s, %(state)s
+                FROM series
+                """,
+                {"run_id": run_id, "position": position, "state": chunk_state},
+            )
