@@ -1,0 +1,157 @@
+"""One HTTP request: it comes back whole, or with the reason why not."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import socket
+import ssl
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import requests
+import urllib3.exceptions
+
+from tapekeeper.errors import ConfigInvalid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+CONNECTION_LIFETIME_SECONDS: Final = 600.0
+"""Connections are renewed after this; Deribit ends them after 15 minutes (connection management, best practices)."""
+BODY_BYTES_MAXIMUM: Final = 64 * 1024 * 1024
+"""The longest answer known is Deribit's list of all instruments, 5.1 MB."""
+PART_BYTES: Final = 256 * 1024
+USER_AGENT: Final = f"tapekeeper/{importlib.metadata.version('tapekeeper')}"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer, of any status; redirects are answers and are not followed."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """No answer, or only a part of one."""
+
+    reason: str
+    """In words, without the address."""
+
+
+class Transport:
+    """A kept-alive HTTP connection to one host, for one thread.
+
+    It ignores proxies and credentials that the environment names: where requests go is decided by settings alone.
+
+    Args:
+        base_url: scheme and host, without a slash at the end.
+        timeout_seconds: longest wait for the connection and for each part of the answer; the whole answer gets twice
+            that.
+        connection_lifetime_seconds: after this a connection is replaced.
+    """
+
+    def __init__(
+        self, base_url: str, timeout_seconds: float, connection_lifetime_seconds: float = CONNECTION_LIFETIME_SECONDS
+    ) -> None:
+        self._base_url = base_url
+        self._timeout_seconds = timeout_seconds
+        self._connection_lifetime_seconds = connection_lifetime_seconds
+        self._session = _new_session()
+        self._opened_at = time.monotonic()
+
+    def get(self, path: str, parameters: Mapping[str, str | int]) -> Answer | NoAnswer:
+        """Send one GET request.
+
+        Raises:
+            ConfigInvalid: the base URL cannot be an address.
+        """
+        self._renew_connections()
+        started = time.monotonic()
+        try:
+            with self._session.get(
+                self._base_url + path,
+                params=dict(parameters),
+                timeout=self._timeout_seconds,
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                body = self._read(response, started + 2 * self._timeout_seconds)
+                return Answer(response.status_code, response.headers, body)
+        except requests.exceptions.InvalidURL:
+            raise ConfigInvalid(f"{self._base_url!r} cannot be an address: type one like https://host:port") from None
+        except (requests.RequestException, urllib3.exceptions.HTTPError, _BodyError) as error:
+            return NoAnswer(_in_words(error, self._timeout_seconds))
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._session.close()
+
+    def _renew_connections(self) -> None:
+        if time.monotonic() - self._opened_at >= self._connection_lifetime_seconds:
+            self._session.close()
+            self._session = _new_session()
+            self._opened_at = time.monotonic()
+
+    def _read(self, response: requests.Response, deadline: float) -> bytes:
+        """Read part by part: a host that drips a byte now and then would never run into the timeout of a part."""
+        body = bytearray()
+        while part := response.raw.read1(PART_BYTES, decode_content=True):
+            body += part
+            if len(body) > BODY_BYTES_MAXIMUM:
+                raise _BodyError(f"the answer is longer than {BODY_BYTES_MAXIMUM:,} bytes")
+            if time.monotonic() > deadline:
+                raise _BodyError(f"the answer was not complete within {2 * self._timeout_seconds:g} s")
+        return bytes(body)
+
+
+class _BodyError(Exception):
+    """A body that is too long or too slow."""
+
+
+def _new_session() -> requests.Session:
+    session = requests.Session()
+    session.trust_env = False
+    session.headers["User-Agent"] = USER_AGENT
+    session.headers["Accept"] = "application/json"
+    return session
+
+
+def _in_words(error: BaseException, timeout_seconds: float) -> str:
+    """Return what a person should read; the libraries' own texts nest, and show the whole address."""
+    words = {
+        _BodyError: str(error),
+        ConnectionRefusedError: "the connection was refused",
+        ConnectionResetError: "the connection was reset",
+        socket.gaierror: "the host name cannot be resolved",
+        urllib3.exceptions.ConnectTimeoutError: f"no connection within {timeout_seconds:g} s",
+        TimeoutError: f"no answer within {timeout_seconds:g} s",
+        urllib3.exceptions.ReadTimeoutError: f"no answer within {timeout_seconds:g} s",
+        urllib3.exceptions.DecodeError: "the answer cannot be decompressed",
+    }
+    causes = list(_causes(error))
+    for cause in causes:
+        if isinstance(cause, urllib3.exceptions.IncompleteRead) and cause.expected is not None:
+            return f"the answer ended {cause.expected:,} bytes early"
+        if isinstance(cause, ssl.SSLError):
+            return f"TLS failed: {cause.reason or cause}"
+    for kind, text in words.items():
+        if any(isinstance(cause, kind) for cause in causes):
+            return text
+    return f"the connection was closed before the answer was complete ({type(causes[-1]).__name__})"
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield the error and what lies behind it; the libraries hide causes in arguments and in `reason`."""
+    waiting, seen = [error], set[int]()
+    while waiting:
+        current = waiting.pop(0)
+        if id(current) in seen:
+            continue
+        seen.add(id(current))
+        yield current
+        behind = [*current.args, current.__cause__, current.__context__, getattr(current, "reason", None)]
+        waiting += [cause for cause in behind if isinstance(cause, BaseException)]
