@@ -45,7 +45,7 @@ def guarded(
         command: the program and its arguments.
         stop_signal: what the command gets when the guard is told to stop.
         grace_seconds: how long it may take then, before it is killed.
-        user: the user to run it as; only root can ask for one.
+        user: the user to run it as, with an empty environment; only root can ask for one.
         environment_file: JSON of more environment variables: secrets have no place in a command line.
         parent: the process that starts the guard, where known: the guard ends at once when that is gone already.
     """
@@ -94,7 +94,8 @@ def _process_control(option: int, value: int) -> None:
 def _become(options: argparse.Namespace) -> NoReturn:
     """Turn the forked process into the command; an own process that outlives the fork would be a second guard."""
     try:
-        environment = dict(os.environ)
+        # Another user could read what our own environment holds.
+        environment = {"PATH": os.defpath} if options.user else dict(os.environ)
         if options.environment_file:
             environment |= json.loads(options.environment_file.read_text(encoding="utf-8"))
         if options.user:

@@ -6,7 +6,6 @@ Started as root, the server runs as an existing unprivileged user (PostgreSQL re
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import pwd
@@ -26,15 +25,17 @@ from tapekeeper.errors import ConfigInvalid, DatabaseUnavailable
 from tapekeeper.local.binaries import AUTO, ServerBinaries, find_binaries
 from tapekeeper.local.guard import guarded
 from tapekeeper.local.ports import LOOPBACK, free_port
-from tapekeeper.local.private_files import private_folder, read_json, write_private
+from tapekeeper.local.private_files import private_folder, read_json, short_mark, write_private
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ADMINISTRATOR: Final = "postgres"
 """The superuser of the embedded server, and the name of its first database."""
+STOP_SIGNAL: Final = signal.SIGINT
+"""Asks PostgreSQL for a fast shutdown: sessions are ended, a checkpoint is written."""
 STOP_SECONDS: Final = 60
-"""A fast shutdown writes a checkpoint; after this long it is cut short, which costs a recovery at the next start."""
+"""After this long a shutdown is cut short, which costs a recovery at the next start."""
 READY_SECONDS: Final = 60.0
 _SHORTEST_PAUSE_SECONDS: Final = 0.02
 _ROOT: Final = 0
@@ -59,6 +60,7 @@ class EmbeddedPostgres:
     """
 
     def __init__(self, folder: Path, *, binaries: str = AUTO, options: Mapping[str, str] | None = None) -> None:
+        self._was_here = folder.exists()
         self.folder = private_folder(folder.resolve())
         self.user = _server_user()
         self.home = self._home()
@@ -83,36 +85,34 @@ class EmbeddedPostgres:
         """The server's major version."""
         return self._binaries.major
 
+    @property
+    def user_name(self) -> str | None:
+        """The unprivileged user that the server runs as, or None for ourselves."""
+        return self.user.pw_name if self.user else None
+
     def url(self, database: str = ADMINISTRATOR) -> str:
         """Return the superuser's libpq URL of a database."""
         return f"postgresql://{ADMINISTRATOR}:{self._password}@{LOOPBACK}:{self.port}/{database}"
 
-    def prepare(self, *, parent: int | None = None) -> list[str]:
-        """Make the data folder where there is none, choose the port, and return the guarded command of the server.
+    def prepare(self) -> list[str]:
+        """Make the data folder where there is none, choose the port, and return the command of the server.
 
-        `parent` is the process that will start it, where that is known.
+        It has to run as `user_name`, and SIGINT ends it in good order.
 
         Raises:
             ConfigInvalid: the folder cannot be made or used.
         """
         state = read_json(self._state_file)
-        self._password = str(state.get("password") or secrets.token_urlsafe(24))
+        self._password = str(state.get("password", ""))
         self._wait_for_predecessor()
-        if not (self.data / "PG_VERSION").exists():
+        if not self._password or not (self.data / "PG_VERSION").exists():
             self._initialise()
         self.port = free_port(state.get("port"))
         write_private(self._state_file, json.dumps({"port": self.port, "password": self._password}))
         command = [self._binaries.program("postgres"), "-D", str(self.data)]
         for name, value in {**_FIXED_OPTIONS, "port": str(self.port), **self._options}.items():
             command += ["-c", f"{name}={value}"]
-        # SIGINT is a fast shutdown: sessions are ended, a checkpoint is written.
-        return guarded(
-            command,
-            stop_signal=signal.SIGINT,
-            grace_seconds=STOP_SECONDS,
-            user=self.user.pw_name if self.user else None,
-            parent=parent,
-        )
+        return command
 
     def start(self) -> None:
         """Start the server as a child of this process and wait until it answers.
@@ -121,34 +121,38 @@ class EmbeddedPostgres:
             ConfigInvalid: the folder cannot be made or used.
             DatabaseUnavailable: it ended again, or never answered; the message shows the end of its log.
         """
-        command = self.prepare(parent=os.getpid())
+        command = guarded(
+            self.prepare(),
+            stop_signal=STOP_SIGNAL,
+            grace_seconds=STOP_SECONDS,
+            user=self.user_name,
+            parent=os.getpid(),
+        )
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.home, start_new_session=True
             )
         try:
-            self.wait_until_ready()
+            self._wait_until_ready(self._process)
         except BaseException:
             self.stop()
             raise
 
-    def wait_until_ready(self) -> None:
-        """Wait until the server answers.
+    def answers(self) -> bool:
+        """Tell whether the server takes connections now.
 
         Raises:
-            DatabaseUnavailable: its process ended, or it did not answer in a minute; shows the end of its log.
+            ConfigInvalid: it does not know our password.
         """
-        deadline = time.monotonic() + READY_SECONDS
-        while True:
-            try:
-                psycopg2.connect(self.url(), connect_timeout=2).close()
-            except psycopg2.OperationalError as error:
-                ended = self._process is not None and self._process.poll() is not None
-                if ended or time.monotonic() > deadline:
-                    raise DatabaseUnavailable(self._failure(str(error).strip()), after_seconds=0) from None
-                time.sleep(_SHORTEST_PAUSE_SECONDS)
-            else:
-                return
+        try:
+            psycopg2.connect(self.url(), connect_timeout=2).close()
+        except psycopg2.OperationalError as error:
+            if "authentication failed" in str(error):
+                raise ConfigInvalid(
+                    f"{self.data} was made with another password than {self._state_file} holds"
+                ) from None
+            return False
+        return True
 
     def stop(self) -> None:
         """Stop the server that `start` has started and wait until it is gone; twice is once."""
@@ -165,8 +169,8 @@ class EmbeddedPostgres:
     def _home(self) -> Path:
         if self.user is None:
             return self.folder
-        mark = hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:12]
-        return private_folder(Path("/var/tmp") / f"tapekeeper-{os.geteuid()}-{mark}", owner=self.user.pw_uid)  # noqa: S108
+        name = f"tapekeeper-postgresql-{short_mark(self.folder)}"
+        return private_folder(Path("/var/tmp") / name, owner=self.user.pw_uid)  # noqa: S108 - checked to be ours
 
     def _existing_major(self) -> int | None:
         try:
@@ -203,13 +207,19 @@ class EmbeddedPostgres:
             user=self.user.pw_uid if self.user else None,
             group=self.user.pw_gid if self.user else None,
             extra_groups=[] if self.user else None,
+            env={"PATH": os.defpath} if self.user else None,
         )
 
     def _initialise(self) -> None:
-        # An initdb that was killed leaves half a folder without PG_VERSION, of no use to anybody.
+        if self._was_here and (self.data / "PG_VERSION").exists():
+            raise ConfigInvalid(
+                f"{self._state_file} with the password of {self.data} is gone: put it back, or move both"
+            )
+        # What else may lie here has no use: half a folder of an initdb that was killed, or, as root, the data of a
+        # clone at the same path that was deleted together with its password.
         shutil.rmtree(self.data, ignore_errors=True)
+        self._password = self._password or secrets.token_urlsafe(24)
         password_file = self.home / "password"
-        password_file.unlink(missing_ok=True)
         write_private(password_file, self._password, owner=self.user.pw_uid if self.user else None)
         options = ["--auth=scram-sha-256", "--encoding=UTF8", "--no-locale", f"--username={ADMINISTRATOR}"]
         try:
@@ -229,11 +239,14 @@ class EmbeddedPostgres:
         # The number in it may belong to somebody else's process by now, and then PostgreSQL would refuse to start.
         (self.data / "postmaster.pid").unlink(missing_ok=True)
 
-    def _failure(self, last_error: str) -> str:
-        with suppress(OSError):
-            lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-10:]
-            return "\n".join([f"PostgreSQL does not answer ({last_error}); the end of {self.log}:", *lines])
-        return f"PostgreSQL does not answer: {last_error}"
+    def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        while not self.answers():
+            if process.poll() is not None or time.monotonic() > deadline:
+                lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-10:]
+                text = "\n".join([f"PostgreSQL does not answer; the end of {self.log}:", *lines])
+                raise DatabaseUnavailable(text, after_seconds=0)
+            time.sleep(_SHORTEST_PAUSE_SECONDS)
 
 
 def _server_user() -> pwd.struct_passwd | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import stat
@@ -11,6 +12,11 @@ from tapekeeper.errors import ConfigInvalid
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+def short_mark(path: Path) -> str:
+    """Return a short name for a path: the same for the same user and path, and different for all others."""
+    return hashlib.sha256(f"{os.geteuid()}:{path.resolve()}".encode(errors="surrogateescape")).hexdigest()[:12]
 
 
 def private_folder(path: Path, *, owner: int | None = None) -> Path:

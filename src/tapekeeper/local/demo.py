@@ -1,0 +1,219 @@
+"""`tapekeeper demo` and `tapekeeper up`: everything on one machine, and a first backfill through Airflow."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import requests
+from rich.table import Table
+
+from tapekeeper.clock import MICROSECONDS_PER_DAY, MICROSECONDS_PER_SECOND, format_moment, now_microseconds
+from tapekeeper.errors import Stop, TapekeeperError
+from tapekeeper.local.airflow import ADMIN, COMPONENTS
+from tapekeeper.local.console import Console
+from tapekeeper.local.installation import Installation, running
+from tapekeeper.local.landed import Landed, count_rows, read_landed
+from tapekeeper.model.window import Window
+from tapekeeper.status import get_all_statuses
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+    from tapekeeper.local.airflow_client import AirflowClient
+
+INSTRUMENTS: Final = ("BTC-PERPETUAL", "ETH-PERPETUAL")
+BACKFILL_DAG: Final = "deribit_perpetual_candles"
+LIVE_DAG: Final = "deribit_perpetual_candles_live"
+DAGS_SECONDS: Final = 120.0
+STALLED_SECONDS: Final = 900.0
+"""Without a new row and without an end for this long, the run is given up."""
+_MICROSECONDS_PER_MINUTE: Final = 60 * MICROSECONDS_PER_SECOND
+_CLONE: Final = Path(__file__).parents[3]
+_POLL_SECONDS: Final = 0.5
+_RUN_PREFIX: Final = "local__"
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """What a person can choose."""
+
+    live: bool = False
+    """Ask the live venue (`up`) instead of the simulator (`demo`)."""
+    days: int = 7
+    """How far back the backfill goes."""
+    exit_when_done: bool = False
+    """End after the backfill instead of staying until Ctrl-C."""
+    as_json: bool = False
+    """Print the result as one line of JSON, the last one of standard output; all else goes to standard error."""
+    clone: Path = field(default=_CLONE)
+    """The project's folder with dags/, plugins/ and simulator/."""
+
+
+@dataclass(slots=True)
+class _Outcome:
+    ok: bool = False
+    rows: int = 0
+    expected: int = 0
+    seconds: float = 0.0
+    datasets: list[dict[str, Any]] = field(default_factory=list)
+    completeness: dict[str, float] = field(default_factory=dict)
+    error: str | None = None
+
+    def as_json(self) -> str:
+        found = {
+            "ok": self.ok,
+            "rows": self.rows,
+            "expected": self.expected,
+            "seconds": round(self.seconds, 1),
+            "status": {"datasets": self.datasets},
+            "completeness": self.completeness,
+        }
+        return json.dumps(found | ({"error": self.error} if self.error else {}))
+
+
+def run_demo(options: DemoOptions) -> int:
+    """Run the demo, or `up`, and return the exit code: 0 when every row that is expected has landed."""
+    console = Console(to_standard_error=options.as_json)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    started = time.monotonic()
+    outcome = _Outcome()
+    try:
+        _run(options, console, outcome, started)
+    except KeyboardInterrupt:
+        outcome.error = None if outcome.ok else "interrupted"
+    except (TapekeeperError, requests.RequestException) as error:
+        outcome.ok, outcome.error = False, str(error)
+    outcome.seconds = outcome.seconds or time.monotonic() - started
+    if outcome.error:
+        console.say(f"error: {outcome.error}")
+    if options.as_json:
+        print(outcome.as_json(), flush=True)  # noqa: T201 - the result of the command
+    return 0 if outcome.ok else 1
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _run(options: DemoOptions, console: Console, outcome: _Outcome, started: float) -> None:
+    name = "up" if options.live else "demo"
+    if not all((options.clone / part).is_dir() for part in ("dags", "plugins", "simulator")):
+        raise Stop(f"{options.clone} is no clone of the project: run `make {name}` in one")
+    window = _last_days(options.days)
+    outcome.expected = len(INSTRUMENTS) * (window.end - window.start) // _MICROSECONDS_PER_MINUTE
+    folder = options.clone / ".tapekeeper" / name
+    with running(folder, options.clone, os.environ, console, simulated=not options.live) as installation:
+        with closing(installation.client()) as client:
+            _backfill(installation, client, console, window, outcome)
+        landed = read_landed(installation.settings, INSTRUMENTS, window, simulator_url=installation.simulator_url)
+        outcome.rows = sum(each.rows for each in landed)
+        statuses = get_all_statuses(installation.settings)
+        outcome.datasets = [{"dataset": status.dataset, **status.intraday.as_json()} for status in statuses]
+        outcome.completeness = {s.dataset: s.completeness for s in statuses if s.completeness is not None}
+        outcome.ok = outcome.rows == outcome.expected and not any(each.differing for each in landed)
+        outcome.seconds = time.monotonic() - started
+        console.show(_table(landed))
+        if not outcome.ok:
+            raise Stop(
+                f"{outcome.rows:,} rows of {outcome.expected:,} landed; the logs are in {installation.supervisor.logs}"
+            )
+        if not options.exit_when_done:
+            _stay(installation, console, name)
+
+
+def _last_days(days: int) -> Window:
+    end = now_microseconds() // _MICROSECONDS_PER_MINUTE * _MICROSECONDS_PER_MINUTE
+    return Window(end - days * MICROSECONDS_PER_DAY, end)
+
+
+def _backfill(
+    installation: Installation, client: AirflowClient, console: Console, window: Window, outcome: _Outcome
+) -> None:
+    with console.step("DAGs"):
+        _wait_for_dags(installation, client)
+    for run_id in client.active_runs(BACKFILL_DAG, _RUN_PREFIX):
+        # Its processes are gone with the last start; the new run takes over what it left undone.
+        client.fail_run(BACKFILL_DAG, run_id)
+    client.unpause(BACKFILL_DAG)
+    run_id = f"{_RUN_PREFIX}{format_moment(now_microseconds())}"
+    conf = {
+        "instruments": list(INSTRUMENTS),
+        "start": format_moment(window.start),
+        "end": format_moment(window.end),
+        "resolution": "1",
+        "direction": "newest first",
+        "mode": "missing only",
+    }
+    client.trigger(BACKFILL_DAG, run_id, conf)
+    with console.progress("candles", outcome.expected) as update:
+        _watch(installation, client, run_id, window, update)
+    client.unpause(LIVE_DAG)
+
+
+def _wait_for_dags(installation: Installation, client: AirflowClient) -> None:
+    def read() -> bool:
+        return {BACKFILL_DAG, LIVE_DAG} <= client.dag_ids()
+
+    try:
+        installation.supervisor.wait_until(COMPONENTS, read, seconds=DAGS_SECONDS)
+    except Stop as error:
+        broken = client.import_errors()
+        raise Stop("\n".join([f"Airflow has not read the DAGs: {error}", *broken])) from None
+
+
+def _watch(
+    installation: Installation, client: AirflowClient, run_id: str, window: Window, update: Callable[[int], None]
+) -> None:
+    """Follow a run to its end.
+
+    Raises:
+        Stop: the run failed, a component of Airflow ended, or nothing has moved for long.
+    """
+    rows, moved_at = -1, time.monotonic()
+    state = ""
+    while state not in {"success", "failed"}:
+        time.sleep(_POLL_SECONDS)
+        state = client.run_state(BACKFILL_DAG, run_id)
+        found = count_rows(installation.settings, INSTRUMENTS, window)
+        if found != rows:
+            rows, moved_at = found, time.monotonic()
+            update(rows)
+        installation.supervisor.check(COMPONENTS)
+        if time.monotonic() - moved_at > STALLED_SECONDS:
+            raise Stop(f"the run {run_id} has not moved for {STALLED_SECONDS:.0f} seconds")
+    if state == "failed":
+        states = client.task_states(BACKFILL_DAG, run_id)
+        tasks = ", ".join(f"{task} {found}" for task, found in sorted(states.items()))
+        raise Stop(f"the run {run_id} failed ({tasks}); the logs of its tasks are in {installation.airflow.task_logs}")
+
+
+def _table(landed: list[Landed]) -> Table:
+    table = Table(title="What has landed")
+    for column in ("instrument", "rows", "first (UTC)", "last (UTC)", "differing from the venue's truth"):
+        table.add_column(column)
+    for each in landed:
+        differing = "not known of a live venue" if each.differing is None else f"{each.differing:,}"
+        table.add_row(each.instrument, f"{each.rows:,}", each.first, each.last, differing)
+    return table
+
+
+def _stay(installation: Installation, console: Console, name: str) -> None:
+    url = installation.airflow.url
+    console.say(f"""
+  Airflow          {url}
+  login            {ADMIN}  password  {installation.admin_password}
+  data status      {url}/api/data_status/widget
+  in a shell       source {installation.environment_file} && tapekeeper status
+  logs             {installation.supervisor.logs}
+
+Ctrl-C stops everything; `make {name}` goes on where it ended.""")
+    installation.supervisor.wait()

@@ -1,0 +1,175 @@
+"""A whole tapekeeper on this machine: PostgreSQL, the venue simulator where it is wanted, and Airflow."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import requests
+
+from tapekeeper.local import lock
+from tapekeeper.local.airflow import ADMIN, COMPONENTS, MIGRATE, LocalAirflow
+from tapekeeper.local.airflow_client import AirflowClient
+from tapekeeper.local.credentials import Credentials
+from tapekeeper.local.databases import (
+    AIRFLOW_DATABASE,
+    AIRFLOW_LOGIN,
+    APPLICATION_LOGIN,
+    DATABASE,
+    VIEWER_LOGIN,
+    login_url,
+    prepare_databases,
+)
+from tapekeeper.local.ports import LOOPBACK
+from tapekeeper.local.postgresql import STOP_SECONDS, STOP_SIGNAL, EmbeddedPostgres
+from tapekeeper.local.private_files import private_folder, short_mark, write_private
+from tapekeeper.local.supervisor import Program, Supervisor
+from tapekeeper.settings import PREFIX, Settings, read_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from tapekeeper.local.console import Console
+
+POSTGRESQL: Final = "postgresql"
+SIMULATOR: Final = "simulator"
+SIMULATOR_SEED: Final = 7
+POSTGRESQL_SECONDS: Final = 60.0
+SIMULATOR_SECONDS: Final = 60.0
+MIGRATION_SECONDS: Final = 300.0
+AIRFLOW_SECONDS: Final = 300.0
+"""The first start after an installation compiles all of Airflow, on a slow machine for minutes."""
+_NOT_PASSED_ON: Final = ("AIRFLOW", "PG", f"{PREFIX}PAYLOADS")
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """A running installation; made by `running`."""
+
+    airflow: LocalAirflow
+    supervisor: Supervisor
+    settings: Settings
+    simulator_url: str | None
+    """Where the venue simulator answers, or None where the live venue is asked."""
+    environment_file: Path
+    """A shell can read it to use `tapekeeper` with this installation."""
+
+    @property
+    def admin_password(self) -> str:
+        """The password of `admin` in Airflow's user interface."""
+        return self.airflow.credentials.admin_login_password
+
+    def client(self) -> AirflowClient:
+        """Return a client of Airflow that is logged in as the admin."""
+        client = AirflowClient(self.airflow.url, ADMIN, self.admin_password)
+        client.log_in()
+        return client
+
+
+@contextmanager
+def running(
+    folder: Path, clone: Path, environment: Mapping[str, str], console: Console, *, simulated: bool
+) -> Iterator[Installation]:
+    """Start an installation in a folder, yield it, and stop every process of it.
+
+    Raises:
+        Stop: one of its programs does not start, or another process runs in this folder; the message says which.
+        ConfigInvalid: the folder or a setting is wrong.
+    """
+    private_folder(folder)
+    with lock.held(
+        folder / "lock", waiting=lambda: console.say("waiting for the processes of the last one to end")
+    ) as held:
+        credentials = Credentials.load(folder / "credentials.json")
+        server = EmbeddedPostgres(folder / "postgresql")
+        server_command = server.prepare()
+        airflow = LocalAirflow(folder / "airflow", clone, credentials)
+        simulator_url = f"http://{LOOPBACK}:{credentials.simulator_port}" if simulated else None
+        inherited = {name: value for name, value in environment.items() if not name.startswith(_NOT_PASSED_ON)}
+        own = _own_settings(server, credentials, simulator_url)
+        settings = read_settings(_without(inherited, own) | own)
+        postgresql = Program(
+            POSTGRESQL,
+            server_command,
+            server.home,
+            group=POSTGRESQL,
+            stop_signal=STOP_SIGNAL,
+            grace_seconds=STOP_SECONDS,
+            user=server.user_name,
+        )
+        programs = [postgresql]
+        if simulated:
+            programs.append(_simulator(clone, credentials))
+        programs += airflow.programs(
+            metadata_url=login_url(server, AIRFLOW_LOGIN, credentials.airflow_password, AIRFLOW_DATABASE),
+            tapekeeper_url=settings.database.url.get_secret_value(),
+            more=own,
+        )
+        control = Path(tempfile.gettempdir()) / f"tapekeeper-{short_mark(folder)}"
+        supervisor = Supervisor(folder, control, programs, _without(inherited, own), keep_open=held)
+        installation = Installation(airflow, supervisor, settings, simulator_url, folder / "environment")
+        try:
+            _start(installation, server, credentials, console)
+            write_private(installation.environment_file, _as_shell(own))
+            yield installation
+        finally:
+            with console.step("stop all processes"):
+                supervisor.stop()
+
+
+def _start(installation: Installation, server: EmbeddedPostgres, credentials: Credentials, console: Console) -> None:
+    supervisor = installation.supervisor
+    with console.step(f"PostgreSQL {server.version} on port {server.port}"):
+        supervisor.start()
+        supervisor.start_program(POSTGRESQL)
+        supervisor.wait_until([POSTGRESQL], server.answers, seconds=POSTGRESQL_SECONDS)
+    with console.step("databases, logins and tables"):
+        prepare_databases(server, credentials)
+    simulator_url = installation.simulator_url
+    if simulator_url:
+        with console.step(f"venue simulator at {simulator_url}"):
+            supervisor.start_program(SIMULATOR)
+            supervisor.wait_until([SIMULATOR], lambda: _tells_time(simulator_url), seconds=SIMULATOR_SECONDS)
+    with console.step("tables of Airflow"):
+        supervisor.run_to_its_end(MIGRATE, seconds=MIGRATION_SECONDS)
+    with console.step(f"Airflow at {installation.airflow.url}"):
+        for name in COMPONENTS:
+            supervisor.start_program(name)
+        client = AirflowClient(installation.airflow.url, ADMIN, credentials.admin_login_password)
+        supervisor.wait_until(COMPONENTS, client.is_healthy, seconds=AIRFLOW_SECONDS)
+        client.close()
+
+
+def _own_settings(server: EmbeddedPostgres, credentials: Credentials, simulator_url: str | None) -> dict[str, str]:
+    own = {
+        f"{PREFIX}DATABASE_URL": login_url(server, APPLICATION_LOGIN, credentials.application_password, DATABASE),
+        f"{PREFIX}READER_DATABASE_URL": login_url(server, VIEWER_LOGIN, credentials.viewer_password, DATABASE),
+    }
+    return own | ({f"{PREFIX}DERIBIT_REST_URL": simulator_url} if simulator_url else {})
+
+
+def _without(environment: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if name.removesuffix("_FILE") not in own}
+
+
+def _simulator(clone: Path, credentials: Credentials) -> Program:
+    options = {"--host": LOOPBACK, "--port": str(credentials.simulator_port), "--seed": str(SIMULATOR_SEED)}
+    command = [sys.executable, "-m", "simulator", *(word for option in options.items() for word in option)]
+    return Program(SIMULATOR, command, clone, group=SIMULATOR)
+
+
+def _tells_time(simulator_url: str) -> bool:
+    try:
+        answer = requests.get(f"{simulator_url}/api/v2/public/get_time", timeout=SIMULATOR_SECONDS)
+        return isinstance(answer.json()["result"], int)
+    except (requests.RequestException, ValueError, KeyError):
+        return False
+
+
+def _as_shell(variables: Mapping[str, str]) -> str:
+    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
