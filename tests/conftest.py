@@ -54,8 +54,7 @@ def _no_settings_of_this_shell(monkeypatch: pytest.MonkeyPatch) -> None:
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
     """A PostgreSQL server for the whole session that does not wait for its disk."""
     relaxed = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgresql"), options=relaxed)
-    with server:
+    with EmbeddedPostgres(tmp_path_factory.mktemp("postgresql"), options=relaxed) as server:
         yield server
     server.remove()
 

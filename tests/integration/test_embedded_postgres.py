@@ -17,7 +17,7 @@ import pytest
 
 from tapekeeper.errors import ConfigInvalid, DatabaseUnavailable
 from tapekeeper.local.binaries import AUTO, WHEEL, find_binaries
-from tapekeeper.local.postgresql import EmbeddedPostgres
+from tapekeeper.local.postgresql import EmbeddedPostgres, remove_data
 from tapekeeper.local.private_files import private_folder as private_folder_at
 
 if TYPE_CHECKING:
@@ -49,8 +49,7 @@ def private_folder(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "private" / "state"
     folder.parent.mkdir(mode=0o700)
     yield folder
-    if folder.exists():
-        EmbeddedPostgres(folder).remove()
+    remove_data(folder)
 
 
 @pytest.mark.parametrize("binaries", [AUTO, WHEEL])

@@ -152,6 +152,7 @@ def _backfill(
         "resolution": "1",
         "direction": "newest first",
         "mode": "missing only",
+        "keep_fresh": True,
     }
     client.trigger(BACKFILL_DAG, run_id, conf)
     with console.progress("candles", outcome.expected) as update:

@@ -37,6 +37,7 @@ STOP_SIGNAL: Final = signal.SIGINT
 STOP_SECONDS: Final = 60
 """After this long a shutdown is cut short, which costs a recovery at the next start."""
 READY_SECONDS: Final = 60.0
+STATE_FILE: Final = "postgresql.json"
 _SHORTEST_PAUSE_SECONDS: Final = 0.02
 _ROOT: Final = 0
 _FIXED_OPTIONS: Final = {
@@ -63,11 +64,11 @@ class EmbeddedPostgres:
         self._was_here = folder.exists()
         self.folder = private_folder(folder.resolve())
         self.user = _server_user()
-        self.home = self._home()
+        self.home = _home(self.folder, self.user)
         self.data = self.home / "data"
         self.log = self.folder / "postgresql.log"
         self.port = 0
-        self._state_file = self.folder / "postgresql.json"
+        self._state_file = self.folder / STATE_FILE
         self._password = ""
         self._options = dict(options or {})
         self._binaries = self._reachable(find_binaries(binaries, major=self._existing_major()))
@@ -163,14 +164,7 @@ class EmbeddedPostgres:
 
     def remove(self) -> None:
         """Delete the data and the password; the server must be stopped."""
-        shutil.rmtree(self.home if self.user else self.data, ignore_errors=True)
-        self._state_file.unlink(missing_ok=True)
-
-    def _home(self) -> Path:
-        if self.user is None:
-            return self.folder
-        name = f"tapekeeper-postgresql-{short_mark(self.folder)}"
-        return private_folder(Path("/var/tmp") / name, owner=self.user.pw_uid)  # noqa: S108 - checked to be ours
+        remove_data(self.folder)
 
     def _existing_major(self) -> int | None:
         try:
@@ -247,6 +241,22 @@ class EmbeddedPostgres:
                 text = "\n".join([f"PostgreSQL does not answer; the end of {self.log}:", *lines])
                 raise DatabaseUnavailable(text, after_seconds=0)
             time.sleep(_SHORTEST_PAUSE_SECONDS)
+
+
+def remove_data(folder: Path) -> None:
+    """Delete the data and the password of a folder's server, which must be stopped."""
+    user = _server_user()
+    home = _home(folder.resolve(), user)
+    shutil.rmtree(home if user else home / "data", ignore_errors=True)
+    (folder / STATE_FILE).unlink(missing_ok=True)
+
+
+def _home(folder: Path, user: pwd.struct_passwd | None) -> Path:
+    """Return the folder above the data: where the server's user can reach it."""
+    if user is None:
+        return folder
+    name = f"tapekeeper-postgresql-{short_mark(folder)}"
+    return private_folder(Path("/var/tmp") / name, owner=user.pw_uid)  # noqa: S108 - checked to be ours
 
 
 def _server_user() -> pwd.struct_passwd | None:
