@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from airflow.sdk import DAG, Param, get_current_context, task
 from tapekeeper.backfill.job import BackfillJob
 from tapekeeper.backfill.request import check_request
 from tapekeeper.clock import now_microseconds
+from tapekeeper.errors import ConfigInvalid
 from tapekeeper.http.rate_budget import Priority
 from tapekeeper.model.backfill import BackfillRequest, Direction, Mode
 from tapekeeper.model.series import Dataset
@@ -18,6 +20,7 @@ from tapekeeper.venues.deribit.limits import RESOLUTIONS, parse_resolution
 from tapekeeper_airflow.edge import errors_as_task_states, settings_of_task
 
 OWNER = "tapekeeper"
+_log = logging.getLogger(__name__)
 _RETRIES = {"owner": OWNER, "retries": 3, "retry_delay": timedelta(seconds=10)}
 
 
@@ -123,8 +126,8 @@ def _plan_task(dataset: Dataset) -> Any:
                 planned = job.plan(_request(dataset, dict(context["params"])))
                 for each in planned.instruments:
                     if each.note:
-                        context["ti"].log.info("%s", each.note)
-                context["ti"].log.info(
+                        _log.info("%s", each.note)
+                _log.info(
                     "%d requests for %d rows, about %.0f s",
                     planned.requests,
                     planned.rows_missing,
@@ -188,8 +191,6 @@ def _request(dataset: Dataset, typed: dict[str, Any]) -> BackfillRequest:
     known = {*_form([], "")}
     unknown = sorted(set(typed) - known)
     if unknown:
-        from tapekeeper.errors import ConfigInvalid
-
         raise ConfigInvalid(f"{unknown[0]!r} is not a parameter: use {', '.join(sorted(known))}")
     return check_request(
         dataset,

@@ -10,8 +10,8 @@ from tapekeeper.http.client import HttpClient
 from tapekeeper.store.api_requests import ApiRequestLog
 from tapekeeper.store.candles import INCOMING_TABLE
 from tapekeeper.store.database import Database
-from tapekeeper.store.rate_budgets import BudgetLimits, ConnectionSlots, DatabaseRateBudget
-from tapekeeper.venues.deribit.limits import INSTRUMENTS_BUDGET, REST_BUDGET
+from tapekeeper.store.rate_budgets import ConnectionSlots, DatabaseRateBudget
+from tapekeeper.venues.deribit.limits import GET_INSTRUMENTS_LIMIT, rest_limit
 from tapekeeper.venues.deribit.rest import DeribitRest
 
 if TYPE_CHECKING:
@@ -49,12 +49,11 @@ def _deribit(settings: Settings, priority: Priority, while_waiting: Callable[[],
     side = open_database(settings, application_name="tapekeeper budget", prepare="SET synchronous_commit = off")
     log = ApiRequestLog(side)
     ConnectionSlots(side, "deribit.connections", settings.deribit.connections_maximum).take()
-    limits = BudgetLimits(REST_BUDGET, settings.deribit.requests_per_second, settings.deribit.burst_requests)
     client = HttpClient(
         settings.http,
         venue="deribit",
         base_url=settings.deribit.rest_url,
-        budget=DatabaseRateBudget(side, limits),
+        budget=DatabaseRateBudget(side, rest_limit(settings.deribit)),
         log=log,
         priority=priority,
         on_wait=while_waiting,
@@ -68,4 +67,5 @@ def _deribit(settings: Settings, priority: Priority, while_waiting: Callable[[],
         data.close()
         side.close()
 
-    return WorkerTools(data, DeribitRest(client), about_to_fetch, close)
+    venue = DeribitRest(client, DatabaseRateBudget(side, GET_INSTRUMENTS_LIMIT))
+    return WorkerTools(data, venue, about_to_fetch, close)

@@ -79,14 +79,18 @@ _WRITE: Final = """
             first_event_time = least(account.first_event_time, excluded.first_event_time),
             last_event_time = greatest(account.last_event_time, excluded.last_event_time)
     ), totalled AS (
-        INSERT INTO series_totals AS total (series_id, held, first_event_time, last_event_time)
-        SELECT %(series_id)s, sum(inserted), min(first_event_time), max(last_event_time)
-        FROM per_day
-        HAVING sum(inserted) > 0
-        ON CONFLICT (series_id) DO UPDATE SET
-            held = total.held + excluded.held,
-            first_event_time = least(total.first_event_time, excluded.first_event_time),
-            last_event_time = greatest(total.last_event_time, excluded.last_event_time)
+        UPDATE series_totals AS total SET
+            held = total.held + gained.inserted,
+            first_event_time = least(total.first_event_time, gained.first_event_time),
+            last_event_time = greatest(total.last_event_time, gained.last_event_time)
+        FROM (
+            SELECT
+                sum(inserted) AS inserted,
+                min(first_event_time) FILTER (WHERE inserted > 0) AS first_event_time,
+                max(last_event_time) FILTER (WHERE inserted > 0) AS last_event_time
+            FROM per_day
+        ) AS gained
+        WHERE total.series_id = %(series_id)s AND gained.inserted > 0
     )
     SELECT coalesce(sum(inserted), 0)::bigint, coalesce(sum(updated), 0)::bigint FROM per_day
 """

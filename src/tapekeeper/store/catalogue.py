@@ -50,7 +50,9 @@ def ensure_series(cursor: Cursor, dataset: Dataset, instrument: Instrument, reso
         """,
         (dataset.name, instrument_id, resolution.seconds),
     )
-    return Series(_only_value(cursor), dataset, instrument, resolution)
+    series_id = _only_value(cursor)
+    cursor.execute("INSERT INTO series_totals (series_id) VALUES (%s) ON CONFLICT DO NOTHING", (series_id,))
+    return Series(series_id, dataset, instrument, resolution)
 
 
 def find_series(cursor: Cursor, dataset: Dataset, instrument_name: str, resolution: Resolution) -> int | None:

@@ -42,9 +42,9 @@ _EXPECT: Final = """
         ON CONFLICT (series_id, day) DO UPDATE SET expected = excluded.expected
         WHERE account.expected <> excluded.expected
     )
-    INSERT INTO series_totals AS total (series_id, expected)
-    SELECT %(series_id)s, growth FROM difference WHERE growth <> 0
-    ON CONFLICT (series_id) DO UPDATE SET expected = total.expected + excluded.expected
+    UPDATE series_totals SET expected = series_totals.expected + difference.growth
+    FROM difference
+    WHERE series_id = %(series_id)s AND growth <> 0
 """
 
 # LAG sees holes between rows; a row planted one step before the part makes it see those before the first row,

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from tapekeeper.errors import DatabaseUnavailable, RateLimited
 from tapekeeper.http.rate_budget import Priority
+from tapekeeper.http.rate_limit import RateLimit
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
@@ -65,20 +65,11 @@ _PAUSE: Final = """
 """
 
 
-@dataclass(frozen=True, slots=True)
-class BudgetLimits:
-    """What a venue grants: permits per second on average, and how many at once after a quiet time."""
-
-    name: str
-    rate_per_second: float
-    burst: float
-
-
 class LocalRateBudget:
     """The same bucket in the memory of one process, with a fixed pace; safe for several threads."""
 
-    def __init__(self, limits: BudgetLimits) -> None:
-        self._limits = limits
+    def __init__(self, limit: RateLimit) -> None:
+        self._limit = limit
         self._lock = threading.Lock()
         self._theoretical_arrival_time = 0.0
         self._blocked_until = 0.0
@@ -87,8 +78,8 @@ class LocalRateBudget:
         """Take `weight` permits and return 0, or return the seconds to wait before asking again."""
         with self._lock:
             now = time.monotonic()
-            arrival = max(self._theoretical_arrival_time, now) + weight / self._limits.rate_per_second
-            ahead = max(self._limits.burst * BURST_SHARE[priority], weight) / self._limits.rate_per_second
+            arrival = max(self._theoretical_arrival_time, now) + weight / self._limit.permits_per_second
+            ahead = max(self._limit.burst * BURST_SHARE[priority], weight) / self._limit.permits_per_second
             wait = max(arrival - ahead, self._blocked_until) - now
             if wait > 0:
                 return wait
@@ -105,13 +96,13 @@ class LocalRateBudget:
 class DatabaseRateBudget:
     """The bucket that all processes share; while the database is away, a local one at a quarter of the pace."""
 
-    def __init__(self, database: Database, limits: BudgetLimits) -> None:
+    def __init__(self, database: Database, limit: RateLimit) -> None:
         """`database` is a connection of its own: a permit must not wait for a transaction of data."""
         self._database = database
-        self._limits = limits
+        self._limit = limit
         self._known = False
         self._local = LocalRateBudget(
-            BudgetLimits(limits.name, limits.rate_per_second * LOCAL_SHARE, max(1.0, limits.burst * LOCAL_SHARE))
+            RateLimit(limit.name, limit.permits_per_second * LOCAL_SHARE, max(1, int(limit.burst * LOCAL_SHARE)))
         )
 
     def acquire(self, weight: float, priority: Priority) -> float:
@@ -135,7 +126,7 @@ class DatabaseRateBudget:
         cursor.execute(
             _ACQUIRE,
             {
-                "name": self._limits.name,
+                "name": self._limit.name,
                 "weight": weight,
                 "share": BURST_SHARE[priority],
                 "recovery": RECOVERY_SECONDS,
@@ -150,8 +141,8 @@ class DatabaseRateBudget:
     def _slow_down(self, cursor: Cursor, retry_after_seconds: float | None) -> None:
         self._make_known(cursor)
         pause = PAUSE_SECONDS if retry_after_seconds is None else retry_after_seconds
-        cursor.execute(_SLOW_DOWN, {"name": self._limits.name, "recovery": RECOVERY_SECONDS})
-        cursor.execute(_PAUSE, (pause, self._limits.name))
+        cursor.execute(_SLOW_DOWN, {"name": self._limit.name, "recovery": RECOVERY_SECONDS})
+        cursor.execute(_PAUSE, (pause, self._limit.name))
 
     def _make_known(self, cursor: Cursor) -> None:
         if self._known:
@@ -165,7 +156,7 @@ class DatabaseRateBudget:
                 burst = excluded.burst
             WHERE (budget.rate_maximum, budget.burst) IS DISTINCT FROM (excluded.rate_maximum, excluded.burst)
             """,
-            {"name": self._limits.name, "rate": self._limits.rate_per_second, "burst": self._limits.burst},
+            {"name": self._limit.name, "rate": self._limit.permits_per_second, "burst": self._limit.burst},
         )
         self._known = True
 

@@ -214,7 +214,7 @@ def summarise(cursor: Cursor, run_id: int) -> RunSummary:
         """
         SELECT run.state, run.instruments,
             extract(epoch FROM coalesce(run.finished_at, clock_timestamp()) - run.created_at),
-            coalesce(sum(extract(epoch FROM window_end - window_start) / run.resolution_seconds), 0),
+            coalesce(sum(extract(epoch FROM chunk.window_end - chunk.window_start) / run.resolution_seconds), 0),
             coalesce(sum(rows_fetched), 0), coalesce(sum(rows_inserted), 0), coalesce(sum(rows_updated), 0),
             coalesce(sum(rows_unchanged), 0), coalesce(sum(rows_rejected), 0),
             count(*) FILTER (WHERE chunk.state = 'done'), count(*) FILTER (WHERE chunk.state = 'failed'),

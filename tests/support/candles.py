@@ -1,0 +1,45 @@
+"""Candles made from a seed, and a series to put them in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tapekeeper.clock import MICROSECONDS_PER_SECOND
+from tapekeeper.model.candle import Candles
+from tapekeeper.model.instrument import Instrument
+from tapekeeper.model.resolution import Resolution
+from tapekeeper.model.series import DERIBIT_PERPETUAL_CANDLES
+from tapekeeper.model.window import Window
+from tapekeeper.store import candles as candle_store
+from tapekeeper.store import catalogue, coverage
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import cursor as Cursor
+
+MINUTE = 60 * MICROSECONDS_PER_SECOND
+ONE_MINUTE = Resolution(60)
+BITCOIN = Instrument("deribit", "BTC-PERPETUAL", "perpetual", "BTC", listed_at=1_534_242_287_000_000, tick_size=0.5)
+START = 1_600_041_600_000_000
+"""2020-09-14 00:00 UTC in microseconds."""
+
+
+def some_candles(start: int, count: int, *, seed: int = 1, step: int = MINUTE) -> Candles:
+    """Return `count` candles from `start` on that contradict nothing."""
+    random = np.random.default_rng(seed)
+    low = random.uniform(1_000, 60_000, count)
+    opened, closed = low + random.uniform(0, 50, count), low + random.uniform(0, 50, count)
+    high = np.maximum(opened, closed) + random.uniform(0, 10, count)
+    volume = random.uniform(0, 100, count)
+    open_time = start + np.arange(count, dtype=np.int64) * step
+    return Candles(open_time, opened, high, low, closed, volume, volume * opened)
+
+
+def followed_series(cursor: Cursor, window: Window, instrument: Instrument = BITCOIN) -> int:
+    """Make a series of which a window is followed, and return its id."""
+    series = catalogue.ensure_series(cursor, DERIBIT_PERPETUAL_CANDLES, instrument, ONE_MINUTE)
+    candle_store.lock_series(cursor, series.series_id)
+    catalogue.follow(cursor, series.series_id, window, keep_fresh=False, reason="test")
+    coverage.expect(cursor, series.series_id, window, ONE_MINUTE, life_start=instrument.listed_at, horizon=window.end)
+    return series.series_id
