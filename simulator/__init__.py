@@ -1,0 +1,1 @@
+"""A stand-in for the venues: seeded data, the venues' limits, and faults on demand."""

@@ -1,0 +1,95 @@
+"""The command line: `python -m simulator`, from the root of the repository."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from simulator.errors import ControlError
+from simulator.faults import Fault, parse_faults
+from simulator.limits import DEFAULT_COST, DEFAULT_TERMS, INSTRUMENTS_TERMS, STRICT_INSTRUMENTS_TERMS, Limits
+from simulator.moments import Clock
+from simulator.server import Address, make_application, serve
+
+_EXAMPLES = """examples:
+  python -m simulator                                    the venue, well, on http://127.0.0.1:8810
+  python -m simulator --port 0 --faults storm.json       on a free port, with faults
+  python -m simulator --limits off                       as fast as this machine can, for benchmarks
+  curl 'http://127.0.0.1:8810/api/v2/public/get_instruments?currency=BTC&kind=future'
+  curl 'http://127.0.0.1:8810/truth/candles?instrument=BTC-PERPETUAL&start=1700000000000&end=1700003600000&resolution=1'
+"""
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m simulator",
+        description="A stand-in for the venues: seeded data, the venue's limits, and faults on demand.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8810, help="port, 0 for a free one (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="the same seed makes the same world (default: %(default)s)")
+    parser.add_argument("--faults", type=Path, metavar="FILE", help='JSON document {"faults": [...]}')
+    parser.add_argument(
+        "--limits", choices=("on", "off"), default="on", help="the venue's limits (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--requests-per-second", type=float, default=20.0, help="refill of the default bucket (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--rate-limit-status",
+        choices=("alternate", "400", "429"),
+        default="alternate",
+        help="HTTP status of error 10028 (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--strict-instruments-limit", action="store_true", help="get_instruments once in 10 s, as older documents say"
+    )
+    parser.add_argument(
+        "--clock-offset-seconds",
+        type=float,
+        default=0.0,
+        help="how far the venue's now is ahead (default: %(default)s)",
+    )
+    return parser
+
+
+def main() -> int:
+    """Serve until SIGTERM or SIGINT; return 0, or 2 for a bad option."""
+    options = make_parser().parse_args()
+    try:
+        faults = _read_faults(options.faults)
+    except (ControlError, OSError) as error:
+        print(f"--faults {options.faults}: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    if options.requests_per_second <= 0:
+        print("--requests-per-second has to be above 0", file=sys.stderr)  # noqa: T201
+        return 2
+    limits = Limits(
+        clock=time.monotonic,
+        enabled=options.limits == "on",
+        default_terms=replace(DEFAULT_TERMS, refill_per_second=options.requests_per_second * DEFAULT_COST),
+        instruments_terms=STRICT_INSTRUMENTS_TERMS if options.strict_instruments_limit else INSTRUMENTS_TERMS,
+        status=options.rate_limit_status,
+    )
+    application = make_application(options.seed, Clock(round(options.clock_offset_seconds * 1_000)), limits, faults)
+    try:
+        asyncio.run(serve(application, Address(options.host, options.port)))
+    except OSError as error:
+        print(f"cannot listen on {options.host}:{options.port}: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    return 0
+
+
+def _read_faults(path: Path | None) -> tuple[Fault, ...]:
+    return () if path is None else parse_faults(path.read_bytes())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Deribit: its methods, as they answer over HTTP."""

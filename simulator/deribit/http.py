@@ -1,0 +1,222 @@
+"""`/api/v2`: requests in, envelopes out, with the limits and the faults in between."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+from aiohttp import web
+
+from simulator import faults as kinds
+from simulator.conditions import Conditions
+from simulator.counters import Counters
+from simulator.deribit import methods
+from simulator.errors import VenueError
+from simulator.faults import FaultPlan, RequestFault
+from simulator.limits import Limits
+from simulator.number_forms import vary
+from simulator.world import World
+
+_LOGGER: Final = logging.getLogger(__name__)
+_UNREADABLE: Final = "unreadable"
+_TOO_MANY_CONNECTIONS: Final = "<html><head><title>429 Too Many Requests</title></head></html>"
+_SERVER_ERROR: Final = "<html><head><title>{0}</title></head><body><h1>{0} Server Error</h1></body></html>"
+_MALFORMED: Final = b'{"jsonrpc": "2.0", "result": <upstream connect error>, usIn}'
+_CUT: Final = "cut"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request as it was sent, before anything about it is checked."""
+
+    method: str
+    params: Mapping[str, object]
+    request_id: object = None
+
+    @property
+    def instrument(self) -> str | None:
+        """The instrument it is about, if it says so."""
+        name = self.params.get("instrument_name")
+        return name if isinstance(name, str) else None
+
+
+class DeribitApi:
+    """Answers HTTP requests as Deribit does."""
+
+    def __init__(self, world: World, plan: FaultPlan, limits: Limits, counters: Counters) -> None:
+        self._world = world
+        self._plan = plan
+        self._limits = limits
+        self._counters = counters
+
+    def add_routes(self, router: web.UrlDispatcher) -> None:
+        """Serve GET and POST on /api/v2/{method} and POST on /api/v2."""
+        router.add_get("/api/v2/{method:.+}", self.handle)
+        router.add_post("/api/v2/{method:.+}", self.handle)
+        router.add_post("/api/v2", self.handle)
+        router.add_post("/api/v2/", self.handle)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer one request, and count it."""
+        address = request.remote or ""
+        arrived_at = self._world.clock.microseconds()
+        self._counters.arrive(time.monotonic())
+        method, outcome = _UNREADABLE, _CUT
+        try:
+            if not self._limits.has_room(address):
+                outcome = "429"
+                return _closing(web.Response(status=429, text=_TOO_MANY_CONNECTIONS, content_type="text/html"))
+            self._limits.in_flight[address] += 1
+            try:
+                call = await _read(request)
+                method = call.method
+                response = await self._answer(request, call, address, arrived_at)
+                if request.transport is not None and not request.transport.is_closing():
+                    outcome = str(response.status)
+                return response
+            except VenueError as error:
+                outcome = str(error.status)
+                return self._envelope(None, arrived_at, 0, error=error)
+            finally:
+                self._limits.in_flight[address] -= 1
+        finally:
+            self._counters.leave(method, outcome)
+
+    async def _answer(self, request: web.Request, call: Call, address: str, arrived_at: int) -> web.StreamResponse:
+        try:
+            self._limits.spend(address, call.method)
+        except VenueError as error:
+            return _closing(self._envelope(call, arrived_at, 0, error=error))
+        fired = self._plan.fire(call.method, call.instrument, time.monotonic())
+        self._counters.faults.update(fault.kind for fault in fired)
+        for fault in fired:
+            if isinstance(fault, kinds.Slow):
+                await asyncio.sleep(fault.seconds)
+        skew = sum(fault.skew for fault in fired if isinstance(fault, kinds.ClockSkew)) * 1_000
+        refusals = (self._refusal(request, call, fault, arrived_at, skew) for fault in fired)
+        response = next((refusal for refusal in refusals if refusal is not None), None)
+        return await self._mistreat(request, response or self._result(call, fired, arrived_at, skew), fired)
+
+    def _refusal(
+        self, request: web.Request, call: Call, fault: RequestFault, arrived_at: int, skew: int
+    ) -> web.Response | None:
+        """Return what is answered instead of a result, if the fault says so."""
+        match fault:
+            case kinds.Cut(where="before"):
+                return _cut_off(request)
+            case kinds.ServerError():
+                return web.Response(
+                    status=fault.status, text=_SERVER_ERROR.format(fault.status), content_type="text/html"
+                )
+            case kinds.TooManyRequests():
+                return _closing(self._envelope(call, arrived_at, skew, error=self._limits.refusal(fault.status)))
+            case kinds.Settlement():
+                return self._envelope(call, arrived_at, skew, error=VenueError(10041))
+            case kinds.Maintenance():
+                return self._envelope(call, arrived_at, skew, error=VenueError(11051))
+            case kinds.Malformed():
+                return web.Response(body=_MALFORMED, content_type="application/json")
+        return None
+
+    def _result(self, call: Call, fired: list[RequestFault], arrived_at: int, skew: int) -> web.Response:
+        conditions = Conditions(self._world.seed, (*self._plan.standing(), *fired))
+        try:
+            result = methods.call(self._world, call.method, call.params, self._world.clock.now(), conditions)
+            return self._envelope(call, arrived_at, skew, result=result)
+        except VenueError as error:
+            return self._envelope(call, arrived_at, skew, error=error)
+        except Exception:
+            _LOGGER.exception("%s with %s broke", call.method, dict(call.params))
+            return self._envelope(call, arrived_at, skew, error=VenueError(11094, status=500))
+
+    def _envelope(
+        self,
+        call: Call | None,
+        arrived_at: int,
+        skew: int,
+        *,
+        result: object = None,
+        error: VenueError | None = None,
+    ) -> web.Response:
+        """Return the answer around a result or an error; usIn, usOut and usDiff are in microseconds."""
+        answered_at = self._world.clock.microseconds()
+        envelope: dict[str, object] = {"jsonrpc": "2.0"}
+        if call is not None and call.request_id is not None:
+            envelope["id"] = call.request_id
+        envelope |= {"result": result} if error is None else {"error": error.body()}
+        envelope |= {
+            "usIn": arrived_at + skew,
+            "usOut": answered_at + skew,
+            "usDiff": answered_at - arrived_at,
+            "testnet": False,
+        }
+        return web.Response(
+            status=200 if error is None else error.status,
+            body=orjson.dumps(envelope, option=orjson.OPT_SERIALIZE_NUMPY),
+            content_type="application/json",
+            headers={"Cache-Control": "no-store"},
+        )
+
+    async def _mistreat(
+        self, request: web.Request, response: web.Response, fired: list[RequestFault]
+    ) -> web.StreamResponse:
+        """Return the response, or what a fault makes of it on its way."""
+        body = response.body
+        if not isinstance(body, bytes):
+            return response
+        for fault in fired:
+            match fault:
+                case kinds.NumberForms():
+                    body = response.body = vary(body, self._world.seed, self._counters.arrived)
+                case kinds.Truncated():
+                    response.body = body[: len(body) // 2]
+                case kinds.Cut(where="middle"):
+                    return await _cut_in_the_middle(request, response, body)
+        return response
+
+
+async def _read(request: web.Request) -> Call:
+    """Return the method and its parameters, from the query of a GET or the JSON of a POST."""
+    method = request.match_info.get("method", "")
+    if request.method == "GET":
+        return Call(method, dict(request.query))
+    try:
+        document = orjson.loads(await request.read())
+    except orjson.JSONDecodeError:
+        raise VenueError(-32700) from None
+    if not isinstance(document, dict):
+        raise VenueError(11050)
+    name, params = document.get("method", method), document.get("params", {})
+    if not isinstance(name, str) or not isinstance(params, dict):
+        raise VenueError(11050)
+    return Call(name, params, document.get("id"))
+
+
+async def _cut_in_the_middle(request: web.Request, response: web.Response, body: bytes) -> web.StreamResponse:
+    """Send the head and half of the body, wait until they have left, and abort the connection."""
+    stream = web.StreamResponse(status=response.status, headers={"Content-Type": "application/json"})
+    stream.content_length = len(body)
+    await stream.prepare(request)
+    transport = request.transport
+    if isinstance(transport, asyncio.WriteTransport):
+        transport.set_write_buffer_limits(high=0)
+        await stream.write(body[: len(body) // 2])
+        transport.abort()
+    return stream
+
+
+def _cut_off(request: web.Request) -> web.Response:
+    if isinstance(request.transport, asyncio.WriteTransport):
+        request.transport.abort()
+    return web.Response(body=b"")
+
+
+def _closing(response: web.Response) -> web.Response:
+    """Return the response with the connection closed behind it."""
+    response.force_close()
+    return response
