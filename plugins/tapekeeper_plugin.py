@@ -49,7 +49,6 @@ class TapekeeperStatusPlugin(AirflowPlugin):
             "href": f"{URL_PREFIX.lstrip('/')}/widget",
             "url_route": "data-status",
             "destination": "nav",
-            "icon": f"{URL_PREFIX.lstrip('/')}/static/icon-light.svg",
-            "icon_dark_mode": f"{URL_PREFIX.lstrip('/')}/static/icon-dark.svg",
+            "icon": f"{URL_PREFIX.lstrip('/')}/static/icon.svg",
         }
     ]

@@ -1,6 +1,7 @@
 // Fills the page from `intraday` and from the list of all datasets; all addresses are relative, for any base path.
 "use strict";
 
+const DATASET = "deribit.perpetual_candles";
 const REFRESH_MILLISECONDS = 30_000;
 const TIMEOUT_MILLISECONDS = 15_000;
 const NONE = "–";
@@ -13,9 +14,9 @@ const oneDecimal = new Intl.NumberFormat("en-US", { minimumFractionDigits: 1, ma
 
 const byId = (id) => document.getElementById(id);
 const button = byId("refresh-scraper-status-btn");
-const panel = byId("intraday-scraper-panel");
 let timer;
 let updatedAt = 0;
+let lastTurn = 0;
 
 // ---- Words ----
 
@@ -134,14 +135,16 @@ function completeness(dataset) {
 }
 
 function backfill(dataset) {
-  const parts = [];
-  if (dataset.chunks_pending > 0) parts.push(`${whole.format(dataset.chunks_pending)} chunks to do`);
-  if (dataset.chunks_failed > 0) parts.push(`${whole.format(dataset.chunks_failed)} failed`);
-  if (parts.length === 0) parts.push(dataset.last_run ? `Last run ${dataset.last_run.state}` : "No run yet");
   const element = document.createElement("span");
-  element.textContent = parts.join(", ");
-  const failed = dataset.chunks_failed > 0 || (dataset.last_run && dataset.last_run.state === "failed");
-  if (failed) element.className = "alarming";
+  const alarm = document.createElement("span");
+  alarm.className = "alarming";
+  const lastRun = dataset.last_run ? `Last run ${dataset.last_run.state}` : "No run yet";
+  if (dataset.chunks_failed > 0) alarm.textContent = `${whole.format(dataset.chunks_failed)} failed`;
+  else if (dataset.last_run?.state === "failed") alarm.textContent = lastRun;
+  if (dataset.chunks_pending > 0) element.append(`${whole.format(dataset.chunks_pending)} chunks to do`);
+  else if (!alarm.textContent) element.append(lastRun);
+  if (element.textContent && alarm.textContent) element.append(", ");
+  element.append(alarm);
   return element;
 }
 
@@ -153,7 +156,7 @@ function datasetRow(dataset) {
     cell("State", pill(pillText(dataset))),
     cell("Rows", whole.format(dataset.rows_total), "number"),
     cell("Days", whole.format(dataset.days_covered), "number"),
-    cell("Newest event (UTC)", newest(dataset)),
+    cell("Newest event (UTC)", newest(dataset), "moment"),
     cell("Complete", completeness(dataset)),
     cell("Series", whole.format(dataset.series_count), "number"),
     cell("Size", megabytes(dataset.approx_size_mb), "number"),
@@ -163,6 +166,17 @@ function datasetRow(dataset) {
 }
 
 // ---- Asking ----
+
+// What was known stays on the page, but greyed, and without a claim that anything is running.
+function showTrouble(message) {
+  document.body.dataset.outdated = "true";
+  for (const element of document.querySelectorAll(".pill")) setPill(element, UNKNOWN);
+  if (updatedAt === 0) {
+    setText("scraper-freshness", "Nothing is known yet");
+    byId("dataset-rows").firstElementChild.firstElementChild.textContent = "Nothing is known yet";
+  }
+  say(message, "error");
+}
 
 class Refused extends Error {}
 
@@ -176,7 +190,7 @@ async function ask(address) {
       signal: AbortSignal.timeout(TIMEOUT_MILLISECONDS),
     });
   } catch {
-    throw new Refused("Airflow does not answer. The figures below are the last ones known; trying again every 30 s.");
+    throw new Refused("Airflow does not answer: trying again every 30 s.");
   }
   if (answer.status === 401 || answer.status === 403) {
     throw new Refused("Your session has ended: log in to Airflow again, then press Refresh.");
@@ -187,29 +201,32 @@ async function ask(address) {
   return body;
 }
 
+function showAnswers(status, datasets, pressed) {
+  showBox(status);
+  setText("scraper-freshness", freshness(datasets.find((each) => each.dataset === DATASET)?.freshness_seconds));
+  byId("dataset-rows").replaceChildren(...datasets.map(datasetRow));
+  document.body.dataset.outdated = "false";
+  updatedAt = Date.now();
+  setText("scraper-updated", `Updated ${new Date(updatedAt).toISOString().slice(11, 19)} UTC · every 30 s`);
+  if (status.first_timestamp === null) say("No data yet: trigger the DAG deribit_perpetual_candles to fetch some.", "hint");
+  else say(pressed ? "Refreshed." : "", "quiet");
+}
+
 async function refresh(pressed) {
+  const turn = ++lastTurn;
   window.clearTimeout(timer);
   button.setAttribute("aria-busy", "true");
+  let show;
   try {
-    const [status, datasets] = await Promise.all([ask("intraday"), ask("./")]);
-    showBox(status);
-    setText("scraper-freshness", freshness(datasets.find((dataset) => dataset.source === status.source)?.freshness_seconds));
-    byId("dataset-rows").replaceChildren(...datasets.map(datasetRow));
-    panel.dataset.outdated = "false";
-    document.body.dataset.outdated = "false";
-    updatedAt = Date.now();
-    setText("scraper-updated", `Updated ${new Date(updatedAt).toISOString().slice(11, 19)} UTC · every 30 s`);
-    if (status.first_timestamp === null) say("No data yet: trigger the DAG deribit_perpetual_candles to fetch some.", "hint");
-    else say(pressed ? "Refreshed." : "", "quiet");
+    const [status, datasets] = await Promise.all([ask(`intraday?dataset=${DATASET}`), ask("./")]);
+    show = () => showAnswers(status, datasets, pressed);
   } catch (error) {
-    // What was known stays on the page, but greyed, and without a claim that anything is running.
-    document.body.dataset.outdated = "true";
-    for (const element of document.querySelectorAll(".pill")) setPill(element, UNKNOWN);
-    say(error instanceof Refused ? error.message : "The answer of Airflow could not be understood.", "error");
-  } finally {
-    button.removeAttribute("aria-busy");
-    timer = window.setTimeout(refresh, REFRESH_MILLISECONDS, false);
+    show = () => showTrouble(error instanceof Refused ? error.message : "The answer of Airflow could not be understood.");
   }
+  if (turn !== lastTurn) return; // The button was pressed meanwhile: the later answer counts.
+  button.removeAttribute("aria-busy");
+  timer = window.setTimeout(refresh, REFRESH_MILLISECONDS, false);
+  show();
 }
 
 button.addEventListener("click", () => refresh(true));
