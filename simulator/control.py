@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -64,16 +64,15 @@ class Control:
         cutoff = conditions.cutoff(instrument.name, self._world.clock.now())
         last = min(end - 1, cutoff - step)
         charts = [chart async for chart in self._stretches(instrument, start, last, resolution, cutoff)]
-        ticks = np.concatenate([chart.ticks for chart in charts])
+        missing = [conditions.missing(instrument.name, chart.ticks, step) for chart in charts]
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         await response.prepare(request)
         await response.write(b'{"instrument_name":' + _json(instrument.name) + b',"resolution":' + _json(resolution))
-        await response.write(b',"ticks":' + _json(ticks))
+        await _write_column(response, "ticks", (chart.ticks for chart in charts))
         for name in COLUMNS:
-            column = np.concatenate([chart.column(name) for chart in charts])
-            await response.write(b',"' + name.encode() + b'":' + _json(column))
-        missing = conditions.missing(instrument.name, ticks, step)
-        await response.write(b',"missing":' + _json(missing) + b"}")
+            await _write_column(response, name, (chart.column(name) for chart in charts))
+        await _write_column(response, "missing", missing)
+        await response.write(b"}")
         return response
 
     async def trades(self, request: web.Request) -> web.Response:
@@ -204,6 +203,18 @@ async def explain_errors(request: web.Request, handler: Handler) -> web.StreamRe
         return await handler(request)
     except ControlError as error:
         return web.json_response({"error": str(error)}, status=400)
+
+
+async def _write_column(response: web.StreamResponse, name: str, parts: Iterable[object]) -> None:
+    """Write a column part by part, so that years of it need no copy as a whole."""
+    await response.write(b',"' + name.encode() + b'":[')
+    comma = b""
+    for part in parts:
+        inside = _json(part)[1:-1]
+        if inside:
+            await response.write(comma + inside)
+            comma = b","
+    await response.write(b"]")
 
 
 async def _object(request: web.Request, allowed: tuple[str, ...]) -> Mapping[str, object]:
