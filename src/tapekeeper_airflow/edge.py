@@ -36,8 +36,7 @@ def errors_as_task_states() -> Iterator[None]:
     try:
         yield
     except RetryLater as error:
-        raise AirflowRescheduleException(
-            datetime.now(UTC) + timedelta(seconds=max(1.0, error.after_seconds))
-        ) from error
+        again_at = datetime.now(UTC) + timedelta(seconds=max(1.0, error.after_seconds))
+        raise AirflowRescheduleException(again_at) from error  # type: ignore[no-untyped-call]
     except Stop as error:
         raise AirflowFailException(str(error)) from error

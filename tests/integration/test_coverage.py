@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,6 @@ from tapekeeper.store import candles as candle_store
 from tapekeeper.store import catalogue, coverage
 from tapekeeper.store.database import Database
 from tests.support.candles import BITCOIN, MINUTE, ONE_MINUTE, START, followed_series, some_candles
-import itertools
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

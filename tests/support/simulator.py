@@ -16,7 +16,7 @@ import requests
 from tapekeeper.local.guard import guarded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
 PROJECT: Final = Path(__file__).parents[2]
 START_SECONDS: Final = 30.0
@@ -30,9 +30,9 @@ class Simulator:
         self.base_url = base_url
         """Such as http://127.0.0.1:40123; the value for TAPEKEEPER_DERIBIT_REST_URL."""
 
-    def set_faults(self, faults: Any) -> Any:
-        """Replace the faults in force; takes what `POST /control/faults` takes."""
-        return self._ask("POST", "/control/faults", json=faults)
+    def set_faults(self, faults: Sequence[Mapping[str, Any]]) -> Any:
+        """Replace the faults in force; `simulator/README.md` lists the kinds."""
+        return self._ask("POST", "/control/faults", json={"faults": list(faults)})
 
     def clear_faults(self) -> None:
         """End all faults."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from tapekeeper.backfill.cut import cut
 from tapekeeper.clock import format_moment
+from tapekeeper.errors import ConfigInvalid
 from tapekeeper.model.backfill import BackfillPlan, BackfillRequest, Direction, InstrumentPlan, Mode
 from tapekeeper.model.window import Window
 from tapekeeper.store import candles, catalogue, coverage, runs
@@ -35,8 +36,19 @@ class CandleVenue(Protocol):
 def make_plan(
     database: Database, venue: CandleVenue, request: BackfillRequest, settings: Settings, *, now: int
 ) -> BackfillPlan:
-    """Return what a backfill would do; ask the venue for the instruments, and write nothing."""
+    """Return what a backfill would do; ask the venue for the instruments, and write nothing.
+
+    Raises:
+        RequestRejected: the venue does not know an instrument.
+        ConfigInvalid: an instrument is not of the dataset's kind.
+    """
     instruments = [venue.instrument(name) for name in request.instruments]
+    for instrument in instruments:
+        if instrument.kind != request.dataset.instrument_kind:
+            raise ConfigInvalid(
+                f"{instrument.name} is a {instrument.kind}, and {request.dataset.name} holds only instruments of the "
+                f"kind {request.dataset.instrument_kind}: take it out"
+            )
     return BackfillPlan(
         request=request,
         instruments=database.run(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tapekeeper.errors import ConfigInvalid
-from tapekeeper.model.instrument import Instrument
+from tapekeeper.model.instrument import Instrument, InstrumentKind
 from tapekeeper.model.resolution import Resolution
 
 
@@ -18,6 +18,8 @@ class Dataset:
     """Such as `deribit.perpetual_candles`."""
     venue: str
     """The venue's own key, such as `deribit`."""
+    instrument_kind: InstrumentKind
+    """The only kind of instrument that it holds."""
     table: str
     """The table that holds its rows; several datasets may share one."""
     source: str
@@ -29,6 +31,7 @@ class Dataset:
 DERIBIT_PERPETUAL_CANDLES: Final = Dataset(
     name="deribit.perpetual_candles",
     venue="deribit",
+    instrument_kind="perpetual",
     table="candles",
     source="Deribit intraday",
     target_interval_seconds=300,

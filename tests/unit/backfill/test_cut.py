@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tapekeeper.backfill.cut import cut
 from tapekeeper.model.window import Window
-import itertools
 
 STEP = 60
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,6 @@ from hypothesis import strategies as st
 from tapekeeper.clock import MICROSECONDS_PER_DAY, day_start
 from tapekeeper.errors import ConfigInvalid
 from tapekeeper.model.window import Window
-import itertools
 
 MOMENTS = st.integers(min_value=0, max_value=4_000_000_000_000_000)
 WINDOWS = st.tuples(MOMENTS, st.integers(1, 10 * MICROSECONDS_PER_DAY)).map(lambda pair: Window(pair[0], sum(pair)))
