@@ -12,7 +12,7 @@ import numpy as np
 
 from simulator import expiries
 from simulator.hashing import uniform
-from simulator.instruments import TickStep, VenueInstrument, combo
+from simulator.instruments import Leg, TickStep, VenueInstrument, combo
 from simulator.market import Market, moments
 from simulator.moments import DAY, FOREVER
 
@@ -114,18 +114,17 @@ class Catalogue:
     def list_by_hand(
         self, name: str, now: int, expires_at: int | None, trades_per_day: float
     ) -> VenueInstrument | None:
-        """List an instrument now that nature would not have listed; None if no instrument could be called so."""
-        instrument = self._from_name(name)
-        if instrument is None:
+        """List an instrument now that time alone does not list; None if nothing that lives could be called so."""
+        described = self._from_name(name)
+        if described is None:
             return None
-        instrument = replace(
-            instrument,
-            listed_at=now,
-            expires_at=expires_at or instrument.expires_at,
-            trades_per_hundred_days=round(trades_per_day * 100),
-        )
-        self._by_hand[name] = instrument
-        return instrument
+        expires_at = expires_at or described.expires_at
+        if expires_at <= now:
+            return None
+        pace = round(trades_per_day * 100)
+        listed = replace(described, listed_at=now, expires_at=expires_at, trades_per_hundred_days=pace)
+        self._by_hand[name] = listed
+        return listed
 
     def _nominal(self, start: int, end: int) -> Iterator[VenueInstrument]:
         yield from LASTING
@@ -138,20 +137,13 @@ class Catalogue:
         return self._chain(root, day).get(name) if day is not None and root in UNDERLYINGS else None
 
     def _make_chain(self, root: str, day: date) -> dict[str, VenueInstrument]:
-        underlying, listed_at = UNDERLYINGS[root], expiries.listed_at(day)
-        period = expiries.settlement_period(day)
-        if listed_at < _BEGINNING or (period == "day" and not underlying.has_dailies):
+        underlying, period = UNDERLYINGS[root], expiries.settlement_period(day)
+        if expiries.listed_at(day) < _BEGINNING or (period == "day" and not underlying.has_dailies):
             return {}
         chain = []
         if underlying.settlement == underlying.base and period != "day":
-            future = _dated_future(underlying, root, day)
-            chain += [future, combo(future, f"{root}-FS-{expiries.expiry_code(day)}_PERP", "future_combo", listed_at)]
-        strikes = self._strikes(underlying, day)
-        options = [_option(underlying, root, day, strike, kind) for strike in strikes for kind in ("call", "put")]
-        chain += options
-        low, high = strikes[len(strikes) // 2 - 1], strikes[len(strikes) // 2 + 1]
-        spread = f"{root}-CS-{expiries.expiry_code(day)}-{strike_code(low)}_{strike_code(high)}"
-        chain.append(combo(options[0], spread, "option_combo", listed_at))
+            chain += _future_and_spread(underlying, root, day)
+        chain += _options_and_spread(underlying, root, day, self._strikes(underlying, day))
         return {instrument.name: instrument for instrument in chain}
 
     def _strikes(self, underlying: Underlying, day: date) -> list[float]:
@@ -189,6 +181,23 @@ class Catalogue:
 def strike_code(strike: float) -> str:
     """Return a strike as it stands in names: 3200, or 1d25 for 1.25."""
     return f"{strike:f}".rstrip("0").rstrip(".").replace(".", "d")
+
+
+def _future_and_spread(underlying: Underlying, root: str, day: date) -> list[VenueInstrument]:
+    future = _dated_future(underlying, root, day)
+    name = f"{root}-FS-{expiries.expiry_code(day)}_PERP"
+    return [future, combo(future, name, "future_combo", (Leg(f"{root}-PERPETUAL", -1), Leg(future.name, 1)))]
+
+
+def _options_and_spread(underlying: Underlying, root: str, day: date, strikes: list[float]) -> list[VenueInstrument]:
+    calls = [_option(underlying, root, day, strike, "call") for strike in strikes]
+    puts = [_option(underlying, root, day, strike, "put") for strike in strikes]
+    middle = len(strikes) // 2
+    name = (
+        f"{root}-CS-{expiries.expiry_code(day)}-{strike_code(strikes[middle - 1])}_{strike_code(strikes[middle + 1])}"
+    )
+    legs = (Leg(calls[middle - 1].name, 1), Leg(calls[middle + 1].name, -1))
+    return [*calls, *puts, combo(calls[0], name, "option_combo", legs)]
 
 
 def _dated_future(underlying: Underlying, root: str, day: date) -> VenueInstrument:

@@ -62,7 +62,7 @@ class Control:
         step = RESOLUTIONS[resolution] * MINUTE
         conditions = self._standing()
         cutoff = conditions.cutoff(instrument.name, self._world.clock.now())
-        last = min(end - 1, cutoff - step)
+        last = min(end - 1, self._world.clock.now() - step)
         charts = [chart async for chart in self._stretches(instrument, start, last, resolution, cutoff)]
         missing = [conditions.missing(instrument.name, chart.ticks, step) for chart in charts]
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
@@ -140,11 +140,15 @@ class Control:
         )
         if expires_at is not None and (not isinstance(expires_at, int) or expires_at <= now):
             raise ControlError(f"expiration_timestamp is {expires_at!r}: it has to be milliseconds after now, {now}")
+        known = self._world.catalogue.find(name, now)
+        if known is not None and now < known.end:
+            raise ControlError(f"{name!r} is listed already: settle it first, or take another name")
         pace = _positive(body.get("trades_per_day", 1_000), "trades_per_day")
         listed = self._world.catalogue.list_by_hand(name, now, expires_at, pace)
         if listed is None:
             raise ControlError(
-                f"{name!r} cannot be listed: use a name such as DOGE_USDC-PERPETUAL, BTC-27DEC30 or ETH-27DEC30-9000-C"
+                f"{name!r} cannot be listed: use a name such as DOGE_USDC-PERPETUAL, BTC-27DEC30 or "
+                "ETH-27DEC30-9000-C, with an expiry to come"
             )
         return _answer(instrument_row(listed, now))
 

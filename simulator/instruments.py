@@ -23,6 +23,14 @@ class TickStep:
 
 
 @dataclass(frozen=True, slots=True)
+class Leg:
+    """A part of a combo: so many of an instrument, negative for sold ones."""
+
+    instrument_name: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
 class VenueInstrument:
     """One instrument; moments in milliseconds, prices in the quote currency."""
 
@@ -43,6 +51,8 @@ class VenueInstrument:
     strike: float | None = None
     option_type: Literal["call", "put"] | None = None
     expiry_day: date | None = None
+    legs: tuple[Leg, ...] = ()
+    """What a combo consists of."""
     ended_at: int | None = None
     """Set where the instrument was settled before its time."""
 
@@ -100,13 +110,13 @@ class VenueInstrument:
         return max(self.listed_at + since_listing - 1, self.listed_at) // DAY
 
 
-def combo(template: VenueInstrument, name: str, kind: Kind, listed_at: int) -> VenueInstrument:
+def combo(template: VenueInstrument, name: str, kind: Kind, legs: tuple[Leg, ...]) -> VenueInstrument:
     """Return a combination of instruments of one expiry; combos are listed but have no tape of their own."""
     return replace(
         template,
         name=name,
         kind=kind,
-        listed_at=listed_at,
+        legs=legs,
         trades_per_hundred_days=0,
         strike=None,
         option_type=None,

@@ -1,4 +1,4 @@
-"""public/get_instruments, get_instrument, get_expirations, get_currencies, get_contract_size."""
+"""public/get_instruments, get_instrument, get_expirations, get_combos, get_currencies, get_contract_size."""
 
 from __future__ import annotations
 
@@ -52,6 +52,23 @@ def get_expirations(request: Request) -> object:
     return days if currency is None else {currency.lower(): days}
 
 
+def get_combos(request: Request) -> object:
+    """Answer with the combos of a currency and their legs."""
+    combos = chosen(request.world.catalogue.live(request.now), request.currency(may_be_any=True), None)
+    return [
+        {
+            "id": combo.name,
+            "instrument_id": combo.instrument_id,
+            "state": "active",
+            "state_timestamp": combo.listed_at,
+            "creation_timestamp": combo.listed_at,
+            "legs": [asdict(leg) for leg in combo.legs],
+        }
+        for combo in combos
+        if combo.legs
+    ]
+
+
 def get_currencies(_: Request) -> object:
     """Answer with the currencies that instruments settle in."""
     return [
@@ -84,7 +101,7 @@ def instrument_row(instrument: VenueInstrument, now: int) -> dict[str, object]:
         "state": instrument.state(now),
         "is_active": now < instrument.end,
         "creation_timestamp": instrument.listed_at,
-        "expiration_timestamp": instrument.expires_at,
+        "expiration_timestamp": instrument.end,
         "price_index": instrument.price_index,
         "instrument_type": "linear" if instrument.is_linear else "reversed",
         "base_currency": instrument.base,

@@ -30,6 +30,7 @@ METHODS: Final[dict[str, Method]] = {
     "public/get_instruments": listings.get_instruments,
     "public/get_instrument": listings.get_instrument,
     "public/get_expirations": listings.get_expirations,
+    "public/get_combos": listings.get_combos,
     "public/get_contract_size": listings.get_contract_size,
     "public/ticker": tickers.ticker,
     "public/get_order_book": tickers.get_order_book,
