@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from a2wsgi import WSGIMiddleware
 from airflow.plugins_manager import AirflowPlugin
-from tapekeeper_status.application import create_application
-from tapekeeper_status.guard import Guard
 
 from tapekeeper.errors import ConfigInvalid
 from tapekeeper.settings import Settings, read_settings
+from tapekeeper_status.application import create_application
+from tapekeeper_status.guard import Guard
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 import psycopg2
+from psycopg2 import sql
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
 PERPETUAL_CANDLES: Final = "deribit.perpetual_candles"
@@ -93,3 +94,18 @@ def add_run(url: str, run_key: str, *, state: str, chunks: Sequence[str]) -> Non
                 """,
                 {"run_id": run_id, "position": position, "state": chunk_state},
             )
+
+
+@contextmanager
+def table_out_of_sight(url: str, table: str) -> Iterator[None]:
+    """Hide a table for the block, as if its migration had not run."""
+    _rename(url, table, "out_of_sight")
+    try:
+        yield
+    finally:
+        _rename(url, "out_of_sight", table)
+
+
+def _rename(url: str, table: str, name: str) -> None:
+    with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(sql.SQL("ALTER TABLE {} RENAME TO {}").format(sql.Identifier(table), sql.Identifier(name)))
