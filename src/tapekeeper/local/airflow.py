@@ -28,7 +28,11 @@ API_SERVER: Final = "airflow-api-server"
 SCHEDULER: Final = "airflow-scheduler"
 DAG_PROCESSOR: Final = "airflow-dag-processor"
 COMPONENTS: Final = (API_SERVER, SCHEDULER, DAG_PROCESSOR)
-_GROUP: Final = "airflow"
+_SERVER_GROUP: Final = "airflow-server"
+_WORK_GROUP: Final = "airflow-work"
+"""Stopped before the server, so that tasks that are under way can still report to it."""
+_STOP_SECONDS: Final = 10
+"""The scheduler waits for its tasks, however long they take; ours lose nothing when they are killed."""
 _NEW_DAG_SECONDS: Final = "10"
 """How soon a new or changed DAG file is noticed."""
 _ORPHANED_TASKS_SECONDS: Final = "30"
@@ -69,16 +73,23 @@ class LocalAirflow:
         environment = self._environment(metadata_url) | {"AIRFLOW_CONN_TAPEKEEPER": tapekeeper_url} | dict(more)
         write_private(environment_file, json.dumps(environment))
 
-        def program(name: str, *command: str, once: bool = False) -> Program:
-            airflow = (sys.executable, "-m", "airflow", *command)
-            return Program(name, airflow, self.folder, _GROUP, environment_file=environment_file, once=once)
+        def program(name: str, group: str, *command: str, once: bool = False) -> Program:
+            return Program(
+                name,
+                (sys.executable, "-m", "airflow", *command),
+                self.folder,
+                group,
+                environment_file=environment_file,
+                grace_seconds=_STOP_SECONDS,
+                once=once,
+            )
 
         return [
-            program(MIGRATE, "db", "migrate", once=True),
-            program(API_SERVER, "api-server"),
+            program(MIGRATE, _SERVER_GROUP, "db", "migrate", once=True),
+            program(API_SERVER, _SERVER_GROUP, "api-server"),
             # The api-server reads the tasks' logs from the same disk; a log server would listen on all interfaces.
-            program(SCHEDULER, "scheduler", "--skip-serve-logs"),
-            program(DAG_PROCESSOR, "dag-processor"),
+            program(SCHEDULER, _WORK_GROUP, "scheduler", "--skip-serve-logs"),
+            program(DAG_PROCESSOR, _WORK_GROUP, "dag-processor"),
         ]
 
     @property

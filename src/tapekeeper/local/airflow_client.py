@@ -67,9 +67,9 @@ class AirflowClient:
         found = self._ask("GET", "importErrors", params={"limit": _PAGE})["import_errors"]
         return [f"{error['filename']}: {error['stack_trace'].strip().splitlines()[-1]}" for error in found]
 
-    def unpause(self, dag_id: str) -> None:
-        """Let the DAG run; Airflow pauses new ones."""
-        self._ask("PATCH", f"dags/{dag_id}", json={"is_paused": False})
+    def pause(self, dag_id: str, *, paused: bool) -> None:
+        """Stop a DAG from running, or let it; Airflow pauses new ones."""
+        self._ask("PATCH", f"dags/{dag_id}", json={"is_paused": paused})
 
     def trigger(self, dag_id: str, run_id: str, conf: Mapping[str, Any]) -> None:
         """Start a run with parameters."""

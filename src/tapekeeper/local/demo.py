@@ -15,7 +15,7 @@ import requests
 from rich.table import Table
 
 from tapekeeper.clock import MICROSECONDS_PER_DAY, MICROSECONDS_PER_SECOND, format_moment, now_microseconds
-from tapekeeper.errors import Stop, TapekeeperError
+from tapekeeper.errors import RetryLater, Stop, TapekeeperError
 from tapekeeper.local.airflow import ADMIN, COMPONENTS
 from tapekeeper.local.console import Console
 from tapekeeper.local.installation import Installation, running
@@ -113,19 +113,16 @@ def _run(options: DemoOptions, console: Console, outcome: _Outcome, started: flo
     folder = options.clone / ".tapekeeper" / name
     with running(folder, options.clone, os.environ, console, simulated=not options.live) as installation:
         with closing(installation.client()) as client:
-            _backfill(installation, client, console, window, outcome)
-        landed = read_landed(installation.settings, INSTRUMENTS, window, simulator_url=installation.simulator_url)
-        outcome.rows = sum(each.rows for each in landed)
-        statuses = get_all_statuses(installation.settings)
-        outcome.datasets = [{"dataset": status.dataset, **status.intraday.as_json()} for status in statuses]
-        outcome.completeness = {s.dataset: s.completeness for s in statuses if s.completeness is not None}
-        outcome.ok = outcome.rows == outcome.expected and not any(each.differing for each in landed)
-        outcome.seconds = time.monotonic() - started
-        console.show(_table(landed))
-        if not outcome.ok:
-            raise Stop(
-                f"{outcome.rows:,} rows of {outcome.expected:,} landed; the logs are in {installation.supervisor.logs}"
-            )
+            keep_fresh = not options.exit_when_done
+            _backfill(installation, client, console, window, expected=outcome.expected, keep_fresh=keep_fresh)
+            _account(installation, console, window, outcome)
+            outcome.seconds = time.monotonic() - started
+            if not outcome.ok:
+                landed = f"{outcome.rows:,} rows of {outcome.expected:,} landed as they should"
+                raise Stop(f"{landed}; the logs are in {installation.supervisor.logs}")
+            if keep_fresh:
+                # Only now: its runs would show up in the account as work under way.
+                client.pause(LIVE_DAG, paused=False)
         if not options.exit_when_done:
             _stay(installation, console, name)
 
@@ -136,14 +133,22 @@ def _last_days(days: int) -> Window:
 
 
 def _backfill(
-    installation: Installation, client: AirflowClient, console: Console, window: Window, outcome: _Outcome
+    installation: Installation,
+    client: AirflowClient,
+    console: Console,
+    window: Window,
+    *,
+    expected: int,
+    keep_fresh: bool,
 ) -> None:
     with console.step("DAGs"):
         _wait_for_dags(installation, client)
-    for run_id in client.active_runs(BACKFILL_DAG, _RUN_PREFIX):
-        # Its processes are gone with the last start; the new run takes over what it left undone.
-        client.fail_run(BACKFILL_DAG, run_id)
-    client.unpause(BACKFILL_DAG)
+    client.pause(LIVE_DAG, paused=True)
+    for dag_id, prefix in ((BACKFILL_DAG, _RUN_PREFIX), (LIVE_DAG, "")):
+        for run_id in client.active_runs(dag_id, prefix):
+            # Its processes are gone with the last start; the new run takes over what it left undone.
+            client.fail_run(dag_id, run_id)
+    client.pause(BACKFILL_DAG, paused=False)
     run_id = f"{_RUN_PREFIX}{format_moment(now_microseconds())}"
     conf = {
         "instruments": list(INSTRUMENTS),
@@ -152,12 +157,11 @@ def _backfill(
         "resolution": "1",
         "direction": "newest first",
         "mode": "missing only",
-        "keep_fresh": True,
+        "keep_fresh": keep_fresh,
     }
     client.trigger(BACKFILL_DAG, run_id, conf)
-    with console.progress("candles", outcome.expected) as update:
+    with console.progress("candles", expected) as update:
         _watch(installation, client, run_id, window, update)
-    client.unpause(LIVE_DAG)
 
 
 def _wait_for_dags(installation: Installation, client: AirflowClient) -> None:
@@ -179,22 +183,36 @@ def _watch(
     Raises:
         Stop: the run failed, a component of Airflow ended, or nothing has moved for long.
     """
-    rows, moved_at = -1, time.monotonic()
-    state = ""
+    rows, state, moved_at = -1, "", time.monotonic()
     while state not in {"success", "failed"}:
         time.sleep(_POLL_SECONDS)
-        state = client.run_state(BACKFILL_DAG, run_id)
-        found = count_rows(installation.settings, INSTRUMENTS, window)
+        installation.supervisor.check(COMPONENTS)
+        try:
+            state = client.run_state(BACKFILL_DAG, run_id)
+            found = count_rows(installation.settings, INSTRUMENTS, window)
+        except (requests.RequestException, RetryLater):
+            # Something that died is being started again; the clock below runs on.
+            found = rows
         if found != rows:
             rows, moved_at = found, time.monotonic()
             update(rows)
-        installation.supervisor.check(COMPONENTS)
         if time.monotonic() - moved_at > STALLED_SECONDS:
             raise Stop(f"the run {run_id} has not moved for {STALLED_SECONDS:.0f} seconds")
     if state == "failed":
         states = client.task_states(BACKFILL_DAG, run_id)
-        tasks = ", ".join(f"{task} {found}" for task, found in sorted(states.items()))
+        tasks = ", ".join(f"{task} {ended}" for task, ended in sorted(states.items()))
         raise Stop(f"the run {run_id} failed ({tasks}); the logs of its tasks are in {installation.airflow.task_logs}")
+
+
+def _account(installation: Installation, console: Console, window: Window, outcome: _Outcome) -> None:
+    """Write into the outcome what has landed, and show it."""
+    landed = read_landed(installation.settings, INSTRUMENTS, window, simulator_url=installation.simulator_url)
+    statuses = get_all_statuses(installation.settings)
+    outcome.rows = sum(each.rows for each in landed)
+    outcome.datasets = [{"dataset": status.dataset, **status.intraday.as_json()} for status in statuses]
+    outcome.completeness = {s.dataset: s.completeness for s in statuses if s.completeness is not None}
+    outcome.ok = outcome.rows == outcome.expected and not any(each.differing for each in landed)
+    console.show(_table(landed))
 
 
 def _table(landed: list[Landed]) -> Table:

@@ -10,10 +10,12 @@ import requests
 
 from tapekeeper.clock import MICROSECONDS_PER_MILLISECOND, format_moment, to_microseconds
 from tapekeeper.model.series import DERIBIT_PERPETUAL_CANDLES
-from tapekeeper.store.database import connect
+from tapekeeper.store.database import Database
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from psycopg2.extensions import cursor as Cursor
 
     from tapekeeper.model.window import Window
     from tapekeeper.settings import Settings
@@ -71,23 +73,26 @@ def _landed(settings: Settings, instrument: str, window: Window, simulator_url: 
 
 
 def _truth(simulator_url: str, instrument: str, window: Window) -> dict[int, Candle]:
-    asked = {
+    asked: dict[str, str | int] = {
         "instrument": instrument,
-        "start": format_moment(window.start),
-        "end": format_moment(window.end),
+        "start": window.start // MICROSECONDS_PER_MILLISECOND,
+        "end": window.end // MICROSECONDS_PER_MILLISECOND,
         "resolution": "1",
     }
     answer = requests.get(f"{simulator_url}/truth/candles", params=asked, timeout=TRUTH_SECONDS)
     answer.raise_for_status()
     found = answer.json()
-    moments = [int(tick) * MICROSECONDS_PER_MILLISECOND for tick in found["ticks"]]
     values = zip(*(found[column] for column in _COLUMNS), strict=True)
-    return {moment: tuple(map(float, value)) for moment, value in zip(moments, values, strict=True)}
+    candles = zip(found["ticks"], values, found["missing"], strict=True)
+    return {tick * MICROSECONDS_PER_MILLISECOND: tuple(value) for tick, value, missing in candles if not missing}
 
 
 def _query(settings: Settings, query: str, instruments: Sequence[str], window: Window) -> list[tuple[Any, ...]]:
     asked = (DERIBIT_PERPETUAL_CANDLES.name, RESOLUTION_SECONDS, list(instruments), *window.as_datetimes())
-    url = settings.reader_database_url.get_secret_value()
-    with closing(connect(url, application_name="tapekeeper local")) as connection, connection.cursor() as cursor:
+
+    def work(cursor: Cursor) -> list[tuple[Any, ...]]:
         cursor.execute(query, asked)
         return cursor.fetchall()
+
+    with closing(Database(settings.reader_database_url.get_secret_value())) as database:
+        return database.run(work)

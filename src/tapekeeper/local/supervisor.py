@@ -32,7 +32,8 @@ ANSWER_SECONDS: Final = 20.0
 LOG_LINES_SHOWN: Final = 15
 _PAUSE_SECONDS: Final = 0.1
 _SHUTDOWN_SECONDS: Final = 180
-_ENDED: Final = frozenset({"BACKOFF", "EXITED", "FATAL", "STOPPED"})
+_GIVEN_UP: Final = frozenset({"FATAL", "STOPPED"})
+_ENDED: Final = _GIVEN_UP | {"BACKOFF", "EXITED"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,21 +139,18 @@ class Supervisor:
         """
         deadline = time.monotonic() + seconds
         while not ready():
-            self.check(names)
+            self._refuse(names, _ENDED)
             if time.monotonic() > deadline:
                 raise Stop(self._with_log(f"{', '.join(names)}: not ready after {seconds:.0f} seconds", names[0]))
             time.sleep(_PAUSE_SECONDS)
 
     def check(self, names: Sequence[str]) -> None:
-        """Check that started programs still run.
+        """Check that programs run, or are being started again.
 
         Raises:
-            Stop: one of them has ended; the message shows the end of its log.
+            Stop: one of them died again and again; the message shows the end of its log.
         """
-        for name in names:
-            state, exit_code = self._state(name)
-            if state in _ENDED:
-                raise Stop(self._with_log(f"{name} has ended with exit code {exit_code}", name))
+        self._refuse(names, _GIVEN_UP)
 
     def is_running(self, name: str) -> bool:
         """Tell whether a program has been up long enough to be started again when it dies."""
@@ -186,6 +184,12 @@ class Supervisor:
     def log_file(self, name: str) -> Path:
         """Return where a program's output goes."""
         return self.logs / f"{name}.log"
+
+    def _refuse(self, names: Sequence[str], states: frozenset[str]) -> None:
+        for name in names:
+            state, exit_code = self._state(name)
+            if state in states:
+                raise Stop(self._with_log(f"{name} has ended with exit code {exit_code}", name))
 
     def _answers(self) -> bool:
         try:
