@@ -81,7 +81,10 @@ class Database:
         self._connection: Connection | None = None
 
     def run(self, work: Callable[[Cursor], Result]) -> Result:
-        """Return what `work` returns, run in a transaction of its own, and again after a deadlock.
+        """Return what `work` returns, run in a transaction of its own.
+
+        It is run again after a deadlock, and on a new connection if the old one turns out to be broken; never after
+        a commit that may have succeeded.
 
         Raises:
             DatabaseUnavailable: PostgreSQL is away, or the deadlocks did not end.
@@ -89,9 +92,7 @@ class Database:
         """
         for attempt in range(1, _CONFLICT_RETRIES + 1):
             try:
-                connection = self._connected()
-                with connection, connection.cursor() as cursor:
-                    return work(cursor)
+                return self._run_once(work)
             except _CONFLICTS as error:
                 if attempt == _CONFLICT_RETRIES:
                     raise DatabaseUnavailable(
@@ -106,14 +107,30 @@ class Database:
                 raise explained from error
         raise AssertionError("the loop above returns or raises")
 
+    def _run_once(self, work: Callable[[Cursor], Result]) -> Result:
+        was_open = self._connection is not None
+        try:
+            connection = self._connected()
+            result = _rolled_back_on_error(connection, work)
+        except (psycopg2.OperationalError, psycopg2.InterfaceError):
+            if not was_open or not self._is_broken():
+                raise
+            connection = self._connected()
+            result = _rolled_back_on_error(connection, work)
+        connection.commit()
+        return result
+
     def close(self) -> None:
         """Close the connection; the next use makes a new one."""
         if self._connection is not None:
             self._connection.close()
         self._connection = None
 
+    def _is_broken(self) -> bool:
+        return self._connection is None or self._connection.closed != 0
+
     def _connected(self) -> Connection:
-        if self._connection is None or self._connection.closed:
+        if self._connection is None or self._is_broken():
             self._connection = connect(
                 self._url,
                 application_name=self._application_name,
@@ -122,3 +139,13 @@ class Database:
             with self._connection, self._connection.cursor() as cursor:
                 cursor.execute(self._prepare)
         return self._connection
+
+
+def _rolled_back_on_error(connection: Connection, work: Callable[[Cursor], Result]) -> Result:
+    try:
+        with connection.cursor() as cursor:
+            return work(cursor)
+    except BaseException:
+        if not connection.closed:
+            connection.rollback()
+        raise
