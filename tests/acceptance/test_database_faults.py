@@ -29,7 +29,17 @@ if TYPE_CHECKING:
 
 WINDOW = Window(parse_moment("2024-03-01", now=0), parse_moment("2024-03-11", now=0))
 ROWS = 14_400
-BACKFILL = "backfill perpetuals --instruments BTC-PERPETUAL --start 2024-03-01 --end 2024-03-11 --json".split()
+BACKFILL = [
+    "backfill",
+    "perpetuals",
+    "--instruments",
+    "BTC-PERPETUAL",
+    "--start",
+    "2024-03-01",
+    "--end",
+    "2024-03-11",
+    "--json",
+]
 DONE = "SELECT count(*) FROM backfill_chunks WHERE state = 'done'"
 
 

@@ -1,0 +1,181 @@
+"""Real Airflow processes, triggered over the REST API, in a storm, with a worker killed in the middle of it."""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import psycopg2
+import pytest
+
+from tapekeeper.clock import parse_moment
+from tapekeeper.local.console import Console
+from tapekeeper.local.installation import Installation, running
+from tapekeeper.local.postgresql import remove_data
+from tapekeeper.model.window import Window
+from tests.support.processes import ended, wait_for
+from tests.support.simulator import Simulator
+from tests.support.truth import held_candles, one_value, true_candles
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tapekeeper.local.airflow_client import AirflowClient
+
+DAG = "deribit_perpetual_candles"
+LIVE_DAG = "deribit_perpetual_candles_live"
+INSTRUMENTS = ("BTC-PERPETUAL", "ETH-PERPETUAL")
+PROJECT = Path(__file__).parents[2]
+WINDOW = Window(parse_moment("2024-03-01", now=0), parse_moment("2024-03-11", now=0))
+ROWS = 14_400
+STORM: list[dict[str, Any]] = [
+    {"kind": "too_many_requests", "probability": 0.06, "burst": 3},
+    {"kind": "malformed", "probability": 0.1},
+    {"kind": "truncated", "probability": 0.1},
+    {"kind": "bad_candle", "probability": 0.1, "method": "public/get_tradingview_chart_data"},
+]
+SETTINGS = {
+    "TAPEKEEPER_DERIBIT_REQUESTS_PER_SECOND": "18",
+    "TAPEKEEPER_BACKFILL_ROWS_PER_CHUNK": "500",
+    "TAPEKEEPER_BACKFILL_LEASE_SECONDS": "5",
+    "TAPEKEEPER_BACKFILL_ATTEMPTS_PER_CHUNK": "50",
+    "TAPEKEEPER_HTTP_ATTEMPTS_MAXIMUM": "50",
+    "TAPEKEEPER_HTTP_BACKOFF_FIRST_SECONDS": "0.1",
+    "TAPEKEEPER_HTTP_BACKOFF_LONGEST_SECONDS": "2",
+}
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    folder = tmp_path_factory.mktemp("installation")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("TAPEKEEPER_")}
+    with running(
+        folder, PROJECT, {**inherited, **SETTINGS}, Console(to_standard_error=True), simulated=True
+    ) as installation:
+        yield installation
+    remove_data(folder / "postgresql")
+
+
+@pytest.fixture(scope="module")
+def client(installation: Installation) -> Iterator[AirflowClient]:
+    with closing(installation.client()) as client:
+        wait_for(lambda: {DAG, LIVE_DAG} <= client.dag_ids())
+        client.pause(DAG, paused=False)
+        yield client
+
+
+@pytest.fixture
+def url(installation: Installation) -> str:
+    return installation.settings.database.url.get_secret_value()
+
+
+@pytest.fixture
+def venue(installation: Installation) -> Iterator[Simulator]:
+    assert installation.simulator_url is not None
+    simulator = Simulator(installation.simulator_url)
+    yield simulator
+    simulator.clear_faults()
+
+
+def run(client: AirflowClient, run_id: str, **changes: object) -> None:
+    conf = {
+        "instruments": list(INSTRUMENTS),
+        "start": "2024-03-01",
+        "end": "2024-03-11",
+        "resolution": "1",
+        "direction": "oldest first",
+        "mode": "missing only",
+        "keep_fresh": False,
+    }
+    client.trigger(DAG, run_id, {**conf, **changes})
+
+
+def finished(client: AirflowClient, run_id: str) -> str:
+    wait_for(lambda: client.run_state(DAG, run_id) in {"success", "failed"}, seconds=300)
+    return client.run_state(DAG, run_id)
+
+
+def task_log(installation: Installation, run_id: str, task: str) -> str:
+    files = sorted(installation.airflow.task_logs.glob(f"dag_id={DAG}/run_id={run_id}/task_id={task}/**/*.log"))
+    return "\n".join(file.read_text(encoding="utf-8") for file in files)
+
+
+def worker_of_a_chunk(url: str) -> psutil.Process | None:
+    """Return a process that has a chunk under way, by its connection to the database."""
+    with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT client_port FROM pg_stat_activity WHERE application_name = 'tapekeeper backfill'")
+        ports = {row[0] for row in cursor.fetchall()}
+    for found in psutil.net_connections("tcp"):
+        if found.laddr and found.laddr.port in ports and found.pid:
+            return psutil.Process(found.pid)
+    return None
+
+
+def test_a_killed_worker_in_a_storm_costs_no_row(
+    installation: Installation, client: AirflowClient, url: str, venue: Simulator
+) -> None:
+    venue.set_faults(STORM)
+    run(client, "storm")
+    wait_for(lambda: one_value(url, "SELECT count(*) FROM backfill_chunks WHERE state = 'done'") >= 5)
+    killed: list[psutil.Process] = []
+
+    def found() -> bool:
+        worker = worker_of_a_chunk(url)
+        killed.extend([worker] if worker else [])
+        return bool(killed)
+
+    wait_for(found)
+    assert one_value(url, "SELECT count(*) FROM backfill_chunks WHERE state IN ('pending', 'running')") > 0
+    killed[0].kill()
+    ended(killed)
+    assert finished(client, "storm") == "success", task_log(installation, "storm", "*")
+    for instrument in INSTRUMENTS:
+        assert held_candles(url, instrument, WINDOW) == true_candles(venue, instrument, WINDOW)
+    assert one_value(url, "SELECT sum(held) FROM coverage") == 2 * ROWS
+    assert one_value(url, "SELECT count(*) FROM series_days WHERE state <> 'complete'") == 0
+    limited = "SELECT count(*) FROM api_requests WHERE outcome = 'retry' AND reason LIKE '%10028%'"
+    assert one_value(url, limited) > 0, "the storm was felt"
+    log = task_log(installation, "storm", "summary")
+    assert '"event": "backfill_summary"' in log.replace('\\"', '"')
+
+
+def test_the_same_run_again_asks_for_nothing(client: AirflowClient, url: str) -> None:
+    before = one_value(url, "SELECT count(*) FROM api_requests WHERE run_id IS NOT NULL")
+    run(client, "again")
+    assert finished(client, "again") == "success"
+    assert one_value(url, "SELECT count(*) FROM api_requests WHERE run_id IS NOT NULL") == before
+
+
+@pytest.mark.parametrize(
+    ("run_id", "changes", "sentence"),
+    [
+        ("naive", {"start": "2024-03-01T10:00"}, "has no time zone: type a UTC time such as"),
+        ("nonsense", {"start": "yesterday"}, "'yesterday' is not a time: type a UTC time such as"),
+        ("unknown-key", {"colour": "red"}, "'colour' is not a parameter: use direction"),
+        ("typo", {"instruments": ["BTC-PERPETUL"]}, "knows no instrument 'BTC-PERPETUL': did you mean BTC-PERPETUAL"),
+        ("swapped", {"start": "2024-03-21", "end": "2024-03-01"}, "choose an earlier start or a later end"),
+    ],
+)
+def test_a_bad_form_fails_in_the_first_task_with_what_to_type(
+    run_id: str, changes: dict[str, object], sentence: str, installation: Installation, client: AirflowClient
+) -> None:
+    run(client, run_id, **changes)
+    assert finished(client, run_id) == "failed"
+    assert client.task_states(DAG, run_id)["plan"] == "failed"
+    assert sentence in task_log(installation, run_id, "plan")
+
+
+def test_the_live_dag_keeps_followed_series_fresh(client: AirflowClient, url: str, installation: Installation) -> None:
+    run(client, "followed", start="2026-01-01", end="2026-01-02", resolution="1D", keep_fresh=True)
+    assert finished(client, "followed") == "success"
+    client.pause(LIVE_DAG, paused=False)
+    client.trigger(LIVE_DAG, "by-hand", {})
+    wait_for(lambda: client.run_state(LIVE_DAG, "by-hand") in {"success", "failed"}, seconds=300)
+    assert client.run_state(LIVE_DAG, "by-hand") == "success"
+    # The newest closed daily candle is yesterday's.
+    newest = "SELECT bool_and(last_event_time >= now() - interval '2 days 1 minute') FROM series_totals JOIN series"
+    assert one_value(url, f"{newest} USING (series_id) WHERE resolution_seconds = 86400") is True
+    client.pause(LIVE_DAG, paused=True)
