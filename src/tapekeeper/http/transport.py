@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import importlib.metadata
 import socket
 import ssl
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import requests
+import requests.adapters
 import urllib3.exceptions
 
 from tapekeeper.errors import ConfigInvalid
@@ -112,8 +114,20 @@ class _BodyError(Exception):
     """A body that is too long or too slow."""
 
 
+class _ClosingAdapter(requests.adapters.HTTPAdapter):
+    """Closes its connections when it is told to; urllib3 leaves that to the garbage collector."""
+
+    def close(self) -> None:
+        pools = self.poolmanager.pools
+        for key in pools.keys():  # noqa: SIM118 - it has no iterator
+            pools[key].close()
+        super().close()
+
+
 def _new_session() -> requests.Session:
     session = requests.Session()
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, _ClosingAdapter())
     session.trust_env = False
     session.headers["User-Agent"] = USER_AGENT
     session.headers["Accept"] = "application/json"
@@ -125,6 +139,8 @@ def _in_words(error: BaseException, timeout_seconds: float) -> str:
     words = {
         _BodyError: str(error),
         ConnectionRefusedError: "the connection was refused",
+        # A kind of ConnectionResetError, so it comes first.
+        http.client.RemoteDisconnected: "the connection was closed without an answer",
         ConnectionResetError: "the connection was reset",
         socket.gaierror: "the host name cannot be resolved",
         urllib3.exceptions.ConnectTimeoutError: f"no connection within {timeout_seconds:g} s",

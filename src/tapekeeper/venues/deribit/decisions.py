@@ -7,6 +7,7 @@ https://docs.deribit.com/articles/errors, the complete table; the short one abov
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -31,6 +32,9 @@ UNKNOWN_INSTRUMENT_CODES: Final = frozenset({10020, 13020})
 """invalid_instrument_name, not_found."""
 INVALID_PARAMETERS: Final = -32602
 EXCERPT_CHARACTERS: Final = 200
+
+_NO_NUMBERS = re.compile(rb"(?<=[\[,:\s])-?(?:NaN|Infinity|[0-9.]+[eE]\+?[0-9]{3,})(?=[\s,\]}])")
+"""What a sloppy serialiser writes where a number should be; as text it costs its own row, not the whole answer."""
 
 
 class UnknownInstrument(RequestRejected):
@@ -60,6 +64,9 @@ def decide(status: int, headers: Mapping[str, str], body: bytes) -> Decision:
         return GiveUp(reason, AuthRejected)
     if error is not None:
         return GiveUp(reason, UnknownInstrument if _is_unknown_instrument(code, error) else RequestRejected)
+    if status == 400 and envelope is None:
+        # The venue refuses in JSON: this is what is left of a refusal, and the whole one may say to come back later.
+        return RetryAfter(None, f"not a JSON-RPC answer: {reason}", limited=False)
     if status != 200:
         return GiveUp(f"{reason}; check the address of the venue in the settings", RequestRejected)
     if envelope is None or "result" not in envelope:
@@ -71,7 +78,10 @@ def _object_in(body: bytes) -> dict[str, object] | None:
     try:
         envelope = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return None
+        try:
+            envelope = orjson.loads(_NO_NUMBERS.sub(rb'"\g<0>"', body))
+        except orjson.JSONDecodeError:
+            return None
     return envelope if isinstance(envelope, dict) else None
 
 

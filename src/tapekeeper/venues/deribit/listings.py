@@ -16,6 +16,7 @@ from tapekeeper.clock import MICROSECONDS_PER_MILLISECOND
 from tapekeeper.errors import ParseFailure
 from tapekeeper.model.book_summary import BookSummary
 from tapekeeper.model.instrument import Instrument, InstrumentKind
+from tapekeeper.venues.deribit.limits import MILLISECONDS_MAXIMUM
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,8 +32,8 @@ KINDS: Final[dict[str, InstrumentKind]] = {
     "option_combo": "combo",
 }
 """Ours by the venue's; a future whose settlement period is `perpetual` is a perpetual."""
-NEVER_MILLISECONDS: Final = 32_503_708_800_000
-"""The expiration that stands for none: the year 3000, 08:00 UTC."""
+NEVER: Final = 32_503_708_800_000_000
+"""The expiration that stands for none: 3000-01-01 08:00 UTC, in microseconds."""
 
 log = logging.getLogger(__name__)
 
@@ -85,15 +86,15 @@ def _instrument(line: Line) -> Instrument:
     if venue_kind not in KINDS:
         raise _LineError(f"unknown kind {reprlib.repr(venue_kind)}")
     perpetual = venue_kind == "future" and line.get("settlement_period") == "perpetual"
-    expiration = _optional_number(line, "expiration_timestamp")
+    expires_at = _optional_moment(line, "expiration_timestamp")
     option_type = line.get("option_type")
     return Instrument(
         venue="deribit",
         name=_text(line, "instrument_name"),
         kind="perpetual" if perpetual else KINDS[venue_kind],
         currency=_text(line, "base_currency"),
-        listed_at=_microseconds(_number(line, "creation_timestamp")),
-        expires_at=None if expiration in {None, NEVER_MILLISECONDS} else _microseconds(expiration),
+        listed_at=_moment(line, "creation_timestamp"),
+        expires_at=None if expires_at == NEVER else expires_at,
         tick_size=_optional_number(line, "tick_size"),
         strike=_optional_number(line, "strike"),
         option_type=option_type if option_type in {"call", "put"} else None,
@@ -103,7 +104,7 @@ def _instrument(line: Line) -> Instrument:
 def _book_summary(line: Line) -> BookSummary:
     return BookSummary(
         instrument_name=_text(line, "instrument_name"),
-        summarised_at=_microseconds(_number(line, "creation_timestamp")),
+        summarised_at=_moment(line, "creation_timestamp"),
         open_interest=_number(line, "open_interest"),
         mark_price=_number(line, "mark_price"),
         bid_price=_optional_number(line, "bid_price"),
@@ -112,10 +113,6 @@ def _book_summary(line: Line) -> BookSummary:
         mark_iv=_optional_number(line, "mark_iv"),
         volume_usd=_optional_number(line, "volume_usd"),
     )
-
-
-def _microseconds(milliseconds: float) -> int:
-    return int(milliseconds) * MICROSECONDS_PER_MILLISECOND
 
 
 def _text(line: Line, field: str) -> str:
@@ -134,3 +131,14 @@ def _number(line: Line, field: str) -> float:
 
 def _optional_number(line: Line, field: str) -> float | None:
     return None if line.get(field) is None else _number(line, field)
+
+
+def _moment(line: Line, field: str) -> int:
+    milliseconds = _number(line, field)
+    if not 0 <= milliseconds < MILLISECONDS_MAXIMUM:
+        raise _LineError(f"{field} is no time in milliseconds")
+    return int(milliseconds) * MICROSECONDS_PER_MILLISECOND
+
+
+def _optional_moment(line: Line, field: str) -> int | None:
+    return None if line.get(field) is None else _moment(line, field)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from tapekeeper.clock import MICROSECONDS_PER_MILLISECOND, format_moment
 from tapekeeper.errors import InvariantBroken, ParseFailure, WindowMismatch
 from tapekeeper.model.candle import CandleAnswer, Candles, Float64Column, Int64Column, RejectedRow
+from tapekeeper.venues.deribit.limits import MILLISECONDS_MAXIMUM
 
 if TYPE_CHECKING:
     from tapekeeper.model.resolution import Resolution
@@ -31,8 +32,6 @@ VALUES: Final = (*PRICES, "volume", "cost")
 SIGNIFICANT_DIGITS: Final = 15
 """So many decimal digits a double holds for certain."""
 
-_LATEST_MILLISECONDS: Final = 250_000_000_000_000
-"""Beyond the year 9800, so that every open time can be shown as a date."""
 _POWERS_OF_TEN: Final = np.array([float(10**exponent) for exponent in range(23)])
 """All powers of ten that a double holds exactly."""
 
@@ -120,7 +119,7 @@ def _open_times(ticks: Column) -> tuple[Int64Column, dict[int, str]]:
     """Return open times in microseconds, -1 where a tick is no time, and the reasons by row."""
     reasons: dict[int, str] = {}
     milliseconds = _numbers(ticks, "ticks", reasons)
-    usable = (milliseconds == np.floor(milliseconds)) & (milliseconds >= 0) & (milliseconds < _LATEST_MILLISECONDS)
+    usable = (milliseconds == np.floor(milliseconds)) & (milliseconds >= 0) & (milliseconds < MILLISECONDS_MAXIMUM)
     for row in np.flatnonzero(~usable):
         reasons.setdefault(int(row), f"ticks {reprlib.repr(ticks[row])} is no time in milliseconds")
     open_time = np.where(usable, milliseconds, -1).astype(np.int64)
