@@ -109,3 +109,9 @@ def table_out_of_sight(url: str, table: str) -> Iterator[None]:
 def _rename(url: str, table: str, name: str) -> None:
     with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
         cursor.execute(sql.SQL("ALTER TABLE {} RENAME TO {}").format(sql.Identifier(table), sql.Identifier(name)))
+
+
+def forget_everything(url: str) -> None:
+    """Empty every table that data are kept in."""
+    with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute("TRUNCATE instruments, candles, backfill_runs CASCADE")
