@@ -13,12 +13,13 @@ from simulator.market import Market
 from simulator.moments import DAY, MINUTE
 from simulator.tape import Tape, Trades
 from simulator.world import World
-from tests.unit.simulator.venue import NOW, SEED, Venue
+from tests.unit.simulator.venue import NOW, SEED, Venue, steady
 
 INSTRUMENTS = st.sampled_from(["BTC-PERPETUAL", "PAXG_USDC-PERPETUAL", "XRP_USDC-PERPETUAL", "BTC-26JUN26"])
 STARTS = st.integers(NOW - 30 * DAY, NOW - 4 * 60 * MINUTE).map(lambda moment: moment // MINUTE * MINUTE)
 
 
+@steady
 @given(name=INSTRUMENTS, start=STARTS)
 def test_a_minute_is_the_sum_of_its_trades_or_the_close_before(world: World, name: str, start: int) -> None:
     instrument = Venue(world).instrument(name)
@@ -38,6 +39,7 @@ def test_a_minute_is_the_sum_of_its_trades_or_the_close_before(world: World, nam
         assert np.allclose(chart.rows[:, position], expected, rtol=0, atol=1e-8)
 
 
+@steady
 @given(name=INSTRUMENTS, resolution=st.sampled_from(sorted(RESOLUTIONS)), days_ago=st.integers(1, 40))
 def test_every_resolution_is_made_of_minutes(world: World, name: str, resolution: str, days_ago: int) -> None:
     instrument, size = Venue(world).instrument(name), RESOLUTIONS[resolution]
@@ -54,6 +56,7 @@ def test_every_resolution_is_made_of_minutes(world: World, name: str, resolution
     assert np.allclose(coarse.column("cost"), groups["cost"].sum(axis=1), rtol=1e-12)
 
 
+@steady
 @given(name=INSTRUMENTS, start=STARTS, length=st.integers(0, 2_000))
 def test_candles_do_not_depend_on_what_was_asked_before(world: World, name: str, start: int, length: int) -> None:
     instrument, end = Venue(world).instrument(name), start + length * MINUTE
@@ -63,6 +66,7 @@ def test_candles_do_not_depend_on_what_was_asked_before(world: World, name: str,
     assert np.array_equal(known.rows, fresh.rows)
 
 
+@steady
 @given(now=st.integers(NOW - DAY, NOW))
 def test_what_is_over_does_not_change_with_time(world: World, now: int) -> None:
     instrument = Venue(world).instrument("BTC-PERPETUAL")

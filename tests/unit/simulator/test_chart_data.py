@@ -116,7 +116,12 @@ def test_an_option_that_never_traded_has_no_candle(venue: Venue) -> None:
     ],
 )
 def test_a_wrong_parameter_is_named(venue: Venue, change: dict[str, Any], param: str, reason: str) -> None:
-    good = {"instrument_name": "BTC-PERPETUAL", "start_timestamp": TICK, "end_timestamp": TICK, "resolution": "1"}
+    good: dict[str, Any] = {
+        "instrument_name": "BTC-PERPETUAL",
+        "start_timestamp": TICK,
+        "end_timestamp": TICK,
+        "resolution": "1",
+    }
     with pytest.raises(VenueError) as caught:
         venue.ask("get_tradingview_chart_data", **(good | change))
     assert caught.value.body() == {

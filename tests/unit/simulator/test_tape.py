@@ -10,7 +10,7 @@ from simulator.market import Market
 from simulator.moments import DAY, MINUTE
 from simulator.tape import Tape
 from simulator.world import World
-from tests.unit.simulator.venue import NOW, SEED, Venue
+from tests.unit.simulator.venue import NOW, SEED, Venue, steady
 
 INSTRUMENTS = st.sampled_from(
     ["BTC-PERPETUAL", "ETH-PERPETUAL", "PAXG_USDC-PERPETUAL", "XRP_USDC-PERPETUAL", "BTC-26JUN26", "BTC_USDC"]
@@ -18,6 +18,7 @@ INSTRUMENTS = st.sampled_from(
 DAYS_AGO = st.integers(0, 60)
 
 
+@steady
 @given(name=INSTRUMENTS, days_ago=DAYS_AGO)
 def test_a_day_is_a_pure_function_of_seed_instrument_and_day(world: World, name: str, days_ago: int) -> None:
     instrument, day = Venue(world).instrument(name), NOW // DAY - days_ago
@@ -33,6 +34,7 @@ def test_another_seed_makes_another_tape(world: World) -> None:
     assert not np.array_equal(other.time, world.tape.day(instrument, day).time)
 
 
+@steady
 @given(name=INSTRUMENTS, days_ago=DAYS_AGO)
 def test_days_join_without_a_hole_in_the_sequence(world: World, name: str, days_ago: int) -> None:
     instrument, day = Venue(world).instrument(name), NOW // DAY - days_ago
@@ -40,6 +42,7 @@ def test_days_join_without_a_hole_in_the_sequence(world: World, name: str, days_
     assert after.first_sequence == before.first_sequence + len(before)
 
 
+@steady
 @given(name=INSTRUMENTS, start=st.integers(NOW - 40 * DAY, NOW), length=st.integers(0, 3 * DAY))
 def test_a_window_holds_the_trades_of_its_days_and_no_others(world: World, name: str, start: int, length: int) -> None:
     instrument = Venue(world).instrument(name)
@@ -49,6 +52,7 @@ def test_a_window_holds_the_trades_of_its_days_and_no_others(world: World, name:
     assert np.array_equal(window.time, times[(times >= start) & (times < start + length)])
 
 
+@steady
 @given(name=INSTRUMENTS, sequence=st.integers(1, 5_000))
 def test_the_day_of_a_trade_is_known_from_its_sequence_number(world: World, name: str, sequence: int) -> None:
     instrument = Venue(world).instrument(name)
@@ -57,6 +61,7 @@ def test_the_day_of_a_trade_is_known_from_its_sequence_number(world: World, name
         assert trades.first_sequence <= sequence < trades.first_sequence + len(trades)
 
 
+@steady
 @given(name=INSTRUMENTS, days_ago=DAYS_AGO)
 def test_prices_are_on_the_tick_grid_and_amounts_are_whole_lots(world: World, name: str, days_ago: int) -> None:
     instrument = Venue(world).instrument(name)

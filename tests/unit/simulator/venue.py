@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 import orjson
+from hypothesis import settings
 
 from simulator.conditions import Conditions
 from simulator.deribit.methods import call
@@ -15,6 +16,9 @@ from simulator.world import World
 SEED: Final = 11
 NOW: Final = 1_779_280_496_789
 """2026-05-20 12:34:56.789 UTC, a Wednesday."""
+
+steady: Final = settings(deadline=None, derandomize=True, max_examples=60)
+"""The same examples in every run, however slow the machine is."""
 
 
 class Venue:

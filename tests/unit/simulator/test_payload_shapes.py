@@ -1,0 +1,98 @@
+"""The simulator's answers beside recorded ones: every recorded field is there, with the same type."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simulator.moments import MINUTE
+from tests.unit.simulator.venue import NOW, Venue
+
+FOLDER = os.environ.get("TAPEKEEPER_PAYLOADS", "")
+pytestmark = pytest.mark.skipif(
+    not FOLDER, reason="no recorded payloads: set TAPEKEEPER_PAYLOADS to the folder that holds them"
+)
+
+
+def recorded(name: str) -> Any:
+    return json.loads((Path(FOLDER) / name).read_text())
+
+
+def assert_same_shape(ours: Any, theirs: Any, path: str = "result") -> None:
+    """Every field of theirs is in ours; numbers match numbers, null matches anything."""
+    if isinstance(theirs, dict):
+        assert isinstance(ours, dict), path
+        for name, value in theirs.items():
+            assert name in ours, f"{path}.{name} is missing"
+            assert_same_shape(ours[name], value, f"{path}.{name}")
+    elif isinstance(theirs, list):
+        assert isinstance(ours, list), path
+        if theirs and ours:
+            assert_same_shape(ours[0], theirs[0], f"{path}[0]")
+    elif theirs is not None and ours is not None:
+        same = isinstance(ours, bool) == isinstance(theirs, bool)
+        is_number = isinstance(ours, int | float) and isinstance(theirs, int | float)
+        same = same and (is_number or type(ours) is type(theirs))
+        assert same, f"{path}: {ours!r} beside {theirs!r}"
+
+
+def an_option(venue: Venue, settlement: str = "BTC") -> str:
+    live = venue.world.catalogue.live(NOW)
+    middle = [one for one in live if one.kind == "option" and one.settlement == settlement]
+    return max(middle, key=lambda one: one.trades_per_hundred_days).name
+
+
+def test_chart(venue: Venue) -> None:
+    ours = venue.candles("BTC-PERPETUAL", NOW - 5 * MINUTE, NOW)
+    assert_same_shape(ours, recorded("deribit_nautilus/http_get_tradingview_chart_data.json")["result"])
+    assert_same_shape(ours, recorded("deribit_ccxt/tradingview_chart_2020-03-11_open_candle.json")["result"])
+
+
+def test_trades(venue: Venue) -> None:
+    ours = venue.ask("get_last_trades_by_instrument", instrument_name="ETH-PERPETUAL")
+    assert_same_shape(ours, recorded("deribit_nautilus/http_get_last_trades.json")["result"])
+
+
+def test_order_book(venue: Venue) -> None:
+    ours = venue.ask("get_order_book", instrument_name="BTC-PERPETUAL", depth=20)
+    assert_same_shape(ours, recorded("deribit_nautilus/http_get_order_book.json")["result"])
+
+
+def test_ticker_of_a_perpetual(venue: Venue) -> None:
+    ours = venue.ask("ticker", instrument_name="BTC-PERPETUAL")
+    assert_same_shape(ours, recorded("deribit_nautilus/ws_ticker.json")["params"]["data"])
+
+
+def test_tickers_of_options(venue: Venue) -> None:
+    lines = (Path(FOLDER) / "deribit_tardis/deribit_messages.jsonl").read_text().splitlines()
+    messages = [json.loads(line)["params"] for line in lines]
+    tickers = [one["data"] for one in messages if one["channel"].startswith("ticker.") and "greeks" in one["data"]]
+    tickers = [one for one in tickers if "implied_bid" not in one]
+    living = [one for one in tickers if one["estimated_delivery_price"] != "expired"]
+    over = [one for one in tickers if one["estimated_delivery_price"] == "expired"]
+    assert living
+    assert over
+    for theirs in living:
+        assert_same_shape(venue.ask("ticker", instrument_name=an_option(venue)), theirs)
+    expired = next(one for one in venue.world.catalogue.expired(NOW) if one.kind == "option")
+    for theirs in over:
+        assert_same_shape(venue.ask("ticker", instrument_name=expired.name), theirs)
+
+
+def test_book_summary_of_an_option(venue: Venue) -> None:
+    [ours] = venue.ask("get_book_summary_by_instrument", instrument_name=an_option(venue))
+    assert_same_shape(ours, recorded("deribit_ccxt/book_summary_option_2024-03-22.json"))
+
+
+def test_instruments_of_combos(venue: Venue) -> None:
+    ours = venue.ask("get_instruments", currency="BTC", kind="option_combo")
+    assert_same_shape(ours, recorded("deribit_nautilus/http_get_instruments_option_combo.json")["result"])
+
+
+def test_expirations(venue: Venue) -> None:
+    ours = venue.ask("get_expirations", currency="BTC", kind="option")
+    assert_same_shape(ours, recorded("deribit_nautilus/http_get_expirations_btc_option.json")["result"])
