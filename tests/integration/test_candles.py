@@ -15,8 +15,9 @@ from tapekeeper.model.backfill import RowCounts
 from tapekeeper.model.candle import Candles, RejectedRow
 from tapekeeper.model.window import Window
 from tapekeeper.store import candles as store
-from tapekeeper.store.database import Database
+from tapekeeper.store.database import Database, connect
 from tests.support.candles import MINUTE, START, followed_series, some_candles
+from tests.support.processes import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,6 +112,23 @@ def test_two_writers_of_the_same_rows_count_them_once(database_url: str, series_
     with ThreadPoolExecutor(4) as pool:
         assert sum(pool.map(writer, range(4))) == 3_000
     assert rows(database, "SELECT sum(held), (SELECT count(*) FROM candles) FROM coverage") == [(3_000, 3_000)]
+
+
+def test_a_row_of_a_writer_without_the_lock_is_merged(database_url: str, series_id: int, database: Database) -> None:
+    waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    with (
+        closing(connect(database_url)) as stranger,
+        closing(Database(database_url)) as observer,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        with stranger, stranger.cursor() as cursor:
+            values = (series_id, from_microseconds(START + 7 * MINUTE))
+            cursor.execute("INSERT INTO candles VALUES (%s, %s, 1, 1, 1, 1, 1)", values)
+            written = pool.submit(write, database, series_id, some_candles(START, 500))
+            wait_for(lambda: len(rows(observer, waiting)) == 1)
+        assert written.result() == RowCounts(500, 499, 1, 0)
+    assert rows(database, "SELECT sum(held) FROM coverage") == [(499,)]
+    assert rows(database, "SELECT count(*) FROM candles WHERE high = 1") == [(0,)]
 
 
 def test_a_failed_transaction_leaves_neither_rows_nor_account(database: Database, series_id: int) -> None:

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
+import psycopg2.errors
 from psycopg2.extras import Json, execute_values
 
-from tapekeeper.clock import MICROSECONDS_PER_SECOND, from_microseconds
+from tapekeeper.clock import MICROSECONDS_PER_DAY, MICROSECONDS_PER_SECOND, day_of, from_microseconds
 from tapekeeper.model.backfill import RowCounts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import date, datetime
 
     from psycopg2.extensions import cursor as Cursor
 
     from tapekeeper.model.candle import Candles, RejectedRow
 
 INCOMING_TABLE: Final = """
-    CREATE TEMPORARY TABLE IF NOT EXISTS incoming_candles (
-        open_time timestamptz, open double precision, high double precision, low double precision,
-        close double precision, volume double precision, cost double precision, trade_count integer
-    ) ON COMMIT DELETE ROWS
+    CREATE TEMPORARY TABLE IF NOT EXISTS incoming_candles (LIKE candles) ON COMMIT DELETE ROWS
 """
 """What a `Database` that writes candles has to prepare."""
 
@@ -32,9 +31,12 @@ _COPY_HEADER: Final = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 _COPY_TRAILER: Final = b"\xff\xff"
 _PRICE_COLUMNS: Final = ("open", "high", "low", "close", "volume", "cost")
 
+_ANY_HELD: Final = """
+    SELECT EXISTS (SELECT FROM candles WHERE series_id = %(series_id)s AND open_time BETWEEN %(first)s AND %(last)s)
+"""
 # The anti-join writes nothing where nothing changed; ON CONFLICT guards against a writer that did not take the lock.
 # `xmax = 0` tells an inserted row from an updated one, so `held` grows by what was really inserted.
-_WRITE: Final = """
+_MERGE: Final = """
     WITH held AS MATERIALIZED (
         SELECT open_time, open, high, low, close, volume, cost, trade_count
         FROM candles
@@ -53,47 +55,61 @@ _WRITE: Final = """
             OR incoming.trade_count IS DISTINCT FROM held.trade_count
     ), written AS (
         INSERT INTO candles (series_id, open_time, open, high, low, close, volume, cost, trade_count)
-        SELECT %(series_id)s, open_time, open, high, low, close, volume, cost, trade_count
+        SELECT series_id, open_time, open, high, low, close, volume, cost, trade_count
         FROM changed
         ORDER BY open_time
         ON CONFLICT (series_id, open_time) DO UPDATE SET
             open = excluded.open, high = excluded.high, low = excluded.low, close = excluded.close,
             volume = excluded.volume, cost = excluded.cost, trade_count = excluded.trade_count
         RETURNING open_time, xmax = 0 AS is_new
-    ), per_day AS (
-        SELECT
-            (open_time AT TIME ZONE 'UTC')::date AS day,
-            count(*) FILTER (WHERE is_new) AS inserted,
-            count(*) FILTER (WHERE NOT is_new) AS updated,
-            min(open_time) AS first_event_time,
-            max(open_time) AS last_event_time
-        FROM written
-        GROUP BY 1
+    )
+    SELECT
+        (open_time AT TIME ZONE 'UTC')::date,
+        count(*) FILTER (WHERE is_new),
+        count(*) FILTER (WHERE NOT is_new),
+        min(open_time) FILTER (WHERE is_new),
+        max(open_time) FILTER (WHERE is_new)
+    FROM written
+    GROUP BY 1
+    ORDER BY 1
+"""
+_ACCOUNT: Final = """
+    WITH gained AS (
+        SELECT *
+        FROM unnest(%(days)s::date[], %(inserted)s::bigint[], %(firsts)s::timestamptz[], %(lasts)s::timestamptz[])
+            AS gained (day, inserted, first_event_time, last_event_time)
     ), accounted AS (
         INSERT INTO coverage AS account (series_id, day, held, first_event_time, last_event_time)
         SELECT %(series_id)s, day, inserted, first_event_time, last_event_time
-        FROM per_day
-        WHERE inserted > 0
+        FROM gained
         ON CONFLICT (series_id, day) DO UPDATE SET
             held = account.held + excluded.held,
             first_event_time = least(account.first_event_time, excluded.first_event_time),
             last_event_time = greatest(account.last_event_time, excluded.last_event_time)
-    ), totalled AS (
-        UPDATE series_totals AS total SET
-            held = total.held + gained.inserted,
-            first_event_time = least(total.first_event_time, gained.first_event_time),
-            last_event_time = greatest(total.last_event_time, gained.last_event_time)
-        FROM (
-            SELECT
-                sum(inserted) AS inserted,
-                min(first_event_time) FILTER (WHERE inserted > 0) AS first_event_time,
-                max(last_event_time) FILTER (WHERE inserted > 0) AS last_event_time
-            FROM per_day
-        ) AS gained
-        WHERE total.series_id = %(series_id)s AND gained.inserted > 0
     )
-    SELECT coalesce(sum(inserted), 0)::bigint, coalesce(sum(updated), 0)::bigint FROM per_day
+    UPDATE series_totals AS total SET
+        held = total.held + gain.inserted,
+        first_event_time = least(total.first_event_time, gain.first_event_time),
+        last_event_time = greatest(total.last_event_time, gain.last_event_time)
+    FROM (
+        SELECT
+            sum(inserted) AS inserted,
+            min(first_event_time) AS first_event_time,
+            max(last_event_time) AS last_event_time
+        FROM gained
+    ) AS gain
+    WHERE total.series_id = %(series_id)s
 """
+
+
+class _Day(NamedTuple):
+    """What a write did to one UTC day."""
+
+    day: date
+    inserted: int
+    updated: int
+    first_inserted: datetime | None
+    last_inserted: datetime | None
 
 
 def lock_series(cursor: Cursor, series_id: int) -> None:
@@ -108,19 +124,14 @@ def write_candles(cursor: Cursor, series_id: int, candles: Candles) -> RowCounts
     """
     if not len(candles):
         return RowCounts()
-    columns = ["open_time", *_PRICE_COLUMNS, *(["trade_count"] if candles.trade_count is not None else [])]
+    # Everything that can be done before others have to wait for the lock is done before it.
+    encoded = _encode(series_id, candles)
     lock_series(cursor, series_id)
-    cursor.copy_expert(
-        f"COPY incoming_candles ({', '.join(columns)}) FROM STDIN (FORMAT binary)", io.BytesIO(_encode(candles))
-    )
-    parameters = {
-        "series_id": series_id,
-        "first": from_microseconds(int(candles.open_time[0])),
-        "last": from_microseconds(int(candles.open_time[-1])),
-    }
-    cursor.execute(_WRITE, parameters)
-    row = cursor.fetchone()
-    inserted, updated = row if row else (0, 0)
+    days = _add(cursor, series_id, candles, encoded)
+    if days is None:
+        days = _merge(cursor, series_id, candles, encoded)
+    _account(cursor, series_id, [day for day in days if day.inserted])
+    inserted, updated = sum(day.inserted for day in days), sum(day.updated for day in days)
     return RowCounts(len(candles), inserted, updated, len(candles) - inserted - updated)
 
 
@@ -145,20 +156,81 @@ def quarantine(cursor: Cursor, series_id: int, rows: Sequence[RejectedRow]) -> N
     )
 
 
-def _encode(candles: Candles) -> bytes:
+def _add(cursor: Cursor, series_id: int, candles: Candles, encoded: bytes) -> list[_Day] | None:
+    """Add candles that meet none which is held, three times as fast as merging them; return None if they may.
+
+    A row of a writer that did not take the lock ends the COPY; then all of it is undone and left to `_merge`.
+    """
+    cursor.execute(_ANY_HELD, _extent(series_id, candles))
+    if cursor.fetchone() != (False,):
+        return None
+    cursor.execute("SAVEPOINT add_candles")
+    try:
+        _copy(cursor, "candles", candles, encoded)
+    except psycopg2.errors.UniqueViolation:
+        cursor.execute("ROLLBACK TO SAVEPOINT add_candles")
+        return None
+    cursor.execute("RELEASE SAVEPOINT add_candles")
+    return _days_of(candles)
+
+
+def _merge(cursor: Cursor, series_id: int, candles: Candles, encoded: bytes) -> list[_Day]:
+    """Insert what is new, update what differs, leave the rest alone."""
+    _copy(cursor, "incoming_candles", candles, encoded)
+    cursor.execute(_MERGE, _extent(series_id, candles))
+    return [_Day(*row) for row in cursor.fetchall()]
+
+
+def _account(cursor: Cursor, series_id: int, days: Sequence[_Day]) -> None:
+    if days:
+        gained = {
+            "days": [day.day for day in days],
+            "inserted": [day.inserted for day in days],
+            "firsts": [day.first_inserted for day in days],
+            "lasts": [day.last_inserted for day in days],
+        }
+        cursor.execute(_ACCOUNT, {"series_id": series_id, **gained})
+
+
+def _copy(cursor: Cursor, table: str, candles: Candles, encoded: bytes) -> None:
+    columns = ["series_id", "open_time", *_PRICE_COLUMNS]
+    columns += ["trade_count"] if candles.trade_count is not None else []
+    cursor.copy_expert(f"COPY {table} ({', '.join(columns)}) FROM STDIN (FORMAT binary)", io.BytesIO(encoded))
+
+
+def _extent(series_id: int, candles: Candles) -> dict[str, object]:
+    first, last = (from_microseconds(int(candles.open_time[position])) for position in (0, -1))
+    return {"series_id": series_id, "first": first, "last": last}
+
+
+def _days_of(candles: Candles) -> list[_Day]:
+    """Return the days of candles that were all inserted."""
+    open_time = candles.open_time
+    starts = np.concatenate(([0], np.flatnonzero(np.diff(open_time // MICROSECONDS_PER_DAY)) + 1))
+    ends = np.append(starts[1:], len(candles))
+    return [
+        _Day(day_of(first), count, 0, from_microseconds(first), from_microseconds(last))
+        for first, last, count in zip(
+            open_time[starts].tolist(), open_time[ends - 1].tolist(), (ends - starts).tolist(), strict=True
+        )
+    ]
+
+
+def _encode(series_id: int, candles: Candles) -> bytes:
     """Return the candles in PostgreSQL's binary COPY format: one numpy record per row, all columns of fixed width."""
-    fields: list[tuple[str, str]] = [("count", ">i2")]
-    for name in ("open_time", *_PRICE_COLUMNS):
-        fields += [(f"{name}_size", ">i4"), (name, ">i8" if name == "open_time" else ">f8")]
+    columns: dict[str, tuple[str, object]] = {
+        "series_id": (">i4", series_id),
+        "open_time": (">i8", candles.open_time - _POSTGRESQL_EPOCH),
+        **{name: (">f8", getattr(candles, name)) for name in _PRICE_COLUMNS},
+    }
     if candles.trade_count is not None:
-        fields += [("trade_count_size", ">i4"), ("trade_count", ">i4")]
+        columns["trade_count"] = (">i4", candles.trade_count)
+    fields = [("count", ">i2")]
+    for name, (kind, _) in columns.items():
+        fields += [(f"{name}_size", ">i4"), (name, kind)]
     records = np.zeros(len(candles), dtype=fields)
-    records["count"] = (len(fields) - 1) // 2
-    for name in ("open_time", *_PRICE_COLUMNS):
-        records[f"{name}_size"] = 8
-        records[name] = getattr(candles, name)
-    records["open_time"] -= _POSTGRESQL_EPOCH
-    if candles.trade_count is not None:
-        records["trade_count_size"] = 4
-        records["trade_count"] = candles.trade_count
+    records["count"] = len(columns)
+    for name, (kind, values) in columns.items():
+        records[f"{name}_size"] = np.dtype(kind).itemsize
+        records[name] = values
     return _COPY_HEADER + records.tobytes() + _COPY_TRAILER
