@@ -22,7 +22,7 @@ from tapekeeper.clock import format_moment, now_microseconds
 from tapekeeper.errors import ConfigInvalid, DatabaseUnavailable, RetryLater, Stop, TapekeeperError
 from tapekeeper.model.backfill import Direction, Mode
 from tapekeeper.model.series import DATASETS, DERIBIT_PERPETUAL_CANDLES
-from tapekeeper.settings import Settings, read_settings
+from tapekeeper.settings import Settings, read_settings, variables
 from tapekeeper.status import get_intraday_data_status
 from tapekeeper.store.migrate import migrate as migrate_database
 from tapekeeper.venues.deribit.limits import parse_resolution
@@ -132,8 +132,7 @@ def plan() -> None:
 @_request_options
 def plan_perpetuals(*, as_json: bool, **typed: Any) -> None:
     """Plan a backfill of Deribit perpetual candles."""
-    settings = _settings()
-    _tell_plan(BackfillJob(settings).plan(_perpetuals_request(typed)), as_json=as_json)
+    _tell_plan(BackfillJob(_settings()).plan(_perpetuals_request(typed)), as_json=as_json)
 
 
 @main.group(cls=_Commands)
@@ -171,9 +170,9 @@ def backfill_perpetuals(*, as_json: bool, **typed: Any) -> None:
 @_json_option
 def status(*, dataset: str | None, as_json: bool) -> None:
     """Tell rows, days and freshness of each dataset."""
-    settings = _settings()
+    found = _settings()
     names = [dataset] if dataset else list(DATASETS)
-    rows = [{"dataset": name, **asdict(get_intraday_data_status(settings, name))} for name in names]
+    rows = [{"dataset": name, **asdict(get_intraday_data_status(found, name))} for name in names]
     if as_json:
         _print_json({"datasets": rows})
         return
@@ -214,6 +213,21 @@ def _run_locally(**options: Any) -> int:
     except ModuleNotFoundError as error:
         raise ConfigInvalid(f"{error.name} is not installed: use `make demo`, or install tapekeeper[local]") from None
     return run_demo(DemoOptions(**options))
+
+
+@main.command(epilog=_epilog("tapekeeper settings", "tapekeeper settings --markdown"))
+@click.option("--markdown", is_flag=True, help="As the table in README.md.")
+def settings(*, markdown: bool) -> None:
+    """Tell every setting: its environment variable, its default, what it means."""
+    if markdown:
+        click.echo("| variable | default | meaning |\n|---|---|---|")
+        for each in variables():
+            click.echo(f"| `{each.name}` | {f'`{each.default}`' if each.default else ''} | {each.meaning} |")
+        return
+    table = Table("variable", "default", "meaning", show_lines=True)
+    for each in variables():
+        table.add_row(each.name, each.default, each.meaning)
+    _results.print(table)
 
 
 def _settings() -> Settings:

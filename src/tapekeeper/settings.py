@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import urlsplit
@@ -32,16 +33,8 @@ def _http_url(value: str) -> str:
     return value.rstrip("/")
 
 
-def _websocket_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in {"ws", "wss"} or not parts.netloc:
-        raise ValueError("must look like wss://host/path")
-    return value
-
-
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
-WebSocketUrl = Annotated[str, AfterValidator(_websocket_url)]
 
 
 class Concern(BaseModel):
@@ -71,14 +64,12 @@ class DeribitSettings(Concern):
 
     rest_url: HttpUrl = "https://www.deribit.com"
     """Base of the REST interface; `/api/v2/...` is appended."""
-    websocket_url: WebSocketUrl = "wss://www.deribit.com/ws/api/v2"
-    """The WebSocket interface."""
     requests_per_second: float = Field(default=10.0, gt=0, le=1000)
     """Pace for all processes together. Deribit grants 20 to accounts and publishes no number for everybody else."""
     burst_requests: int = Field(default=20, ge=1, le=1000)
     """How many requests may go out at once after a quiet time."""
-    connections_maximum: int = Field(default=16, ge=1, le=32)
-    """Connections of all processes together; Deribit refuses the 33rd from one address."""
+    connections_maximum: int = Field(default=24, ge=2, le=32)
+    """Connections of all processes together; Deribit refuses the 33rd from one address. Backfills use half of them."""
 
 
 class HttpSettings(Concern):
@@ -126,13 +117,35 @@ class Settings(Concern):
         return self.reader_database.url or self.database.url
 
 
-def variables() -> Iterator[tuple[str, str, str]]:
-    """Yield the concern, the field and the environment variable of every setting."""
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One setting, as a person meets it."""
+
+    name: str
+    """The environment variable."""
+    concern: str
+    field: str
+    default: str
+    """Empty where there is none."""
+    meaning: str
+
+
+def variables() -> Iterator[Variable]:
+    """Yield every setting, concern by concern."""
     for concern, holder in Settings.model_fields.items():
         model = holder.annotation
-        if isinstance(model, type) and issubclass(model, Concern):
-            for field in model.model_fields:
-                yield concern, field, f"{PREFIX}{concern}_{field}".upper()
+        if not (isinstance(model, type) and issubclass(model, Concern)):
+            raise AssertionError(f"the settings hold {concern}, which is no concern")
+        for field, described in model.model_fields.items():
+            default = described.default
+            shown = default.get_secret_value() if isinstance(default, SecretStr) else default
+            yield Variable(
+                name=f"{PREFIX}{concern}_{field}".upper(),
+                concern=concern,
+                field=field,
+                default="" if shown is None else f"{shown:g}" if isinstance(shown, float) else str(shown),
+                meaning=described.description or "",
+            )
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -141,7 +154,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     Raises:
         ConfigInvalid: a variable is unknown or its value is not allowed; the message names the variable.
     """
-    known = {variable: (concern, field) for concern, field, variable in variables()}
+    known = {variable.name: (variable.concern, variable.field) for variable in variables()}
     values: dict[str, dict[str, str]] = {}
     for name, value in sorted(environment.items()):
         if not name.startswith(PREFIX):

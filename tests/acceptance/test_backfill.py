@@ -94,6 +94,23 @@ def test_killed_anywhere_it_goes_on_where_the_last_commit_was(
     assert held_candles(database_url, "BTC-PERPETUAL", WINDOW) == true_candles(simulator, "BTC-PERPETUAL", WINDOW)
 
 
+def test_interrupted_it_ends_soon_gives_its_chunks_back_and_goes_on(
+    settings: dict[str, str], database_url: str
+) -> None:
+    # So slow that the whole would take minutes, with waits between requests that an interruption has to end.
+    slow = {**settings, "TAPEKEEPER_DERIBIT_REQUESTS_PER_SECOND": "0.5", "TAPEKEEPER_DERIBIT_BURST_REQUESTS": "6"}
+    process = start_tapekeeper(["backfill", "perpetuals", *BITCOIN, *TEN_DAYS], slow)
+    wait_for(lambda: one_value(database_url, "SELECT count(*) FROM backfill_chunks WHERE state = 'done'") >= 1)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=15)
+    assert process.returncode == 1
+    assert "Aborted!" in errors
+    assert "Traceback" not in errors
+    assert one_value(database_url, "SELECT count(*) FROM backfill_chunks WHERE state = 'running'") == 0
+    kept = one_value(database_url, "SELECT sum(held) FROM coverage")
+    assert backfill(settings, *BITCOIN, *TEN_DAYS)["inserted"] == ROWS - kept
+
+
 def test_two_runs_over_the_same_window_at_once_agree(
     settings: dict[str, str], database_url: str, simulator: Simulator
 ) -> None:

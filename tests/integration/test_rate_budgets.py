@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from tapekeeper.store.rate_budgets import (
     DatabaseRateBudget,
     LocalRateBudget,
 )
+from tests.support.processes import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -181,23 +181,21 @@ def test_the_local_bucket_honours_a_pause() -> None:
 
 
 def test_connection_slots_are_free_again_when_their_holder_dies(database_url: str) -> None:
-    holders = [Database(database_url) for _ in range(3)]
-    assert sorted(ConnectionSlots(holder, "test.connections", 3).take() for holder in holders) == [1, 2, 3]
-    with closing(Database(database_url)) as fourth:
-        slots = ConnectionSlots(fourth, "test.connections", 3)
-        with pytest.raises(
-            RateLimited, match=r"all 3 connections of test\.connections are in use: wait for another job"
-        ):
-            slots.take()
-        holders[1].close()
-        deadline = time.monotonic() + 10
-        while True:
-            try:
-                assert slots.take() == 2
-            except RateLimited:
-                # The server notices a closed connection a moment later.
-                assert time.monotonic() < deadline
-            else:
-                break
+    holders = [Database(database_url) for _ in range(4)]
+    slots = [ConnectionSlots(holder, "test.connections", 4) for holder in holders]
+    assert [slot.take(Priority.BACKFILL) for slot in slots[:2]] == [1, 2]
+    with pytest.raises(RateLimited, match=r"all 2 of the 4 connections of test\.connections .* wait for another job"):
+        slots[2].take(Priority.BACKFILL)
+    assert slots[2].take(Priority.LIVE) == 3, "there is room left for the live job"
+    holders[1].close()
+
+    def free_again() -> bool:
+        # The server notices a closed connection a moment later.
+        try:
+            return slots[3].take(Priority.BACKFILL) == 2
+        except RateLimited:
+            return False
+
+    wait_for(free_again)
     for holder in holders:
         holder.close()

@@ -7,11 +7,11 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
-from tapekeeper.errors import BadData, DatabaseUnavailable, RequestRejected, RetryLater
+from tapekeeper.errors import BadData, DatabaseUnavailable, RateLimited, RequestRejected, RetryLater
 from tapekeeper.model.backfill import Chunk, RowCounts
 from tapekeeper.store import candles, runs
 from tapekeeper.store.runs import LeaseLost
@@ -82,28 +82,40 @@ class Runner:
         """
         with ThreadPoolExecutor(self._settings.backfill.workers, thread_name_prefix="chunk") as pool:
             futures = [pool.submit(self._work) for _ in range(self._settings.backfill.workers)]
-            errors = [error for future in futures if (error := future.exception()) is not None]
+            try:
+                wait(futures)
+            except BaseException:
+                # Ctrl-C, or Airflow ends the task: leaving the block waits for the workers, so they have to know.
+                self._stop.set()
+                raise
+        errors = [error for future in futures if (error := future.exception()) is not None]
         if errors:
             raise min(errors, key=_urgency)
+        refusals = [future.result() for future in futures]
+        if all(refusals):
+            raise refusals[0] or AssertionError("every worker was refused without a reason")
 
-    def stop(self) -> None:
-        """Let every worker end after the chunk that it is working on."""
-        self._stop.set()
-
-    def _work(self) -> None:
-        worker = _Worker(self._run_id, self._request, self._settings, self._make_tools, self._on_progress)
+    def _work(self) -> RateLimited | None:
+        """Work until nothing is left; return why this worker did not begin, if there was no connection for it."""
+        try:
+            worker = _Worker(
+                self._run_id, self._request, self._settings, self._make_tools, self._on_progress, self._stop
+            )
+        except RateLimited as error:
+            return error
         try:
             while not self._stop.is_set():
                 chunk = worker.claim(self._series_id)
                 if chunk is not None:
                     worker.do(chunk)
                 elif not self._wait_for_more(worker):
-                    return
+                    break
         except BaseException:
             self._stop.set()
             raise
         finally:
             worker.close()
+        return None
 
     def _wait_for_more(self, worker: _Worker) -> bool:
         """Wait a little for a chunk that another worker may give back; return False if none is left."""
@@ -116,6 +128,10 @@ class Runner:
         return True
 
 
+class _Interrupted(RetryLater):
+    """The run is ending; the chunk goes back as if it had not been tried."""
+
+
 class _Worker:
     """One thread: claim, fetch, commit."""
 
@@ -126,15 +142,17 @@ class _Worker:
         settings: Settings,
         make_tools: MakeTools,
         on_progress: Callable[[Chunk, RowCounts], None],
+        stop: threading.Event,
     ) -> None:
         self._run_id = run_id
         self._request = request
         self._settings = settings
         self._on_progress = on_progress
+        self._stop = stop
         self._owner = uuid.uuid4()
         self._chunk: Chunk | None = None
         self._renewed_at = 0.0
-        self._tools = make_tools(self._renew_if_due)
+        self._tools = make_tools(self._while_waiting)
 
     def claim(self, series_id: int | None) -> Chunk | None:
         """Lease the next chunk, or return None if none can be had now."""
@@ -158,6 +176,8 @@ class _Worker:
             self._on_progress(chunk, rows)
         except LeaseLost as error:
             _log.warning("%s", error)
+        except _Interrupted as error:
+            self._come_back(chunk, error)
         except BadData as error:
             self._again_or_fail(chunk, error)
         except RequestRejected as error:
@@ -229,6 +249,11 @@ class _Worker:
                 counts=False,
             )
         )
+
+    def _while_waiting(self) -> None:
+        if self._stop.is_set() and self._chunk is not None:
+            raise _Interrupted("the run was interrupted", after_seconds=0)
+        self._renew_if_due()
 
     def _renew_if_due(self) -> None:
         lease_seconds = self._settings.backfill.lease_seconds

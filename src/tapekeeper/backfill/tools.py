@@ -48,7 +48,7 @@ def _deribit(settings: Settings, priority: Priority, while_waiting: Callable[[],
     # A permit that a crash forgets costs one request too many; waiting for the disk would cost every request.
     side = open_database(settings, application_name="tapekeeper budget", prepare="SET synchronous_commit = off")
     log = ApiRequestLog(side)
-    ConnectionSlots(side, "deribit.connections", settings.deribit.connections_maximum).take()
+    ConnectionSlots(side, "deribit.connections", settings.deribit.connections_maximum).take(priority)
     client = HttpClient(
         settings.http,
         venue="deribit",

@@ -28,6 +28,8 @@ SLOWEST_SHARE: Final = 1 / 64
 """However often the venue refuses, the pace stays above this share of the maximum."""
 PAUSE_SECONDS: Final = 1.0
 """How long everybody pauses after a refusal that names no time; requests under way then count as the same refusal."""
+SLOT_WAIT_SECONDS: Final = 10.0
+"""When to look again for a free connection."""
 LOCAL_SHARE: Final = 0.25
 """The share of the pace that a process grants itself while the database is away."""
 
@@ -163,7 +165,7 @@ class DatabaseRateBudget:
 
 class ConnectionSlots:
     """A venue's limit on connections, for all processes: a slot is an advisory lock, so it is free again
-    the moment that its process dies.
+    the moment that its process dies. Lower priorities may use only their share, as of a burst.
     """
 
     def __init__(self, database: Database, name: str, maximum: int) -> None:
@@ -172,27 +174,29 @@ class ConnectionSlots:
         self._name = name
         self._maximum = maximum
 
-    def take(self) -> int:
+    def take(self, priority: Priority) -> int:
         """Hold a slot until the database connection closes, and return its number.
 
         Raises:
-            RateLimited: all are taken.
+            RateLimited: all that this priority may use are taken.
         """
-        slot = self._database.run(self._take)
+        usable = max(1, int(self._maximum * BURST_SHARE[priority]))
+        slot = self._database.run(lambda cursor: self._take(cursor, usable))
         if slot is None:
             raise RateLimited(
-                f"all {self._maximum} connections of {self._name} are in use: wait for another job to end",
-                after_seconds=10.0,
+                f"all {usable} of the {self._maximum} connections of {self._name} that this job may use are taken: "
+                "wait for another job to end",
+                after_seconds=SLOT_WAIT_SECONDS,
             )
         return slot
 
-    def _take(self, cursor: Cursor) -> int | None:
+    def _take(self, cursor: Cursor, usable: int) -> int | None:
         cursor.execute(
             """
-            SELECT slot FROM generate_series(1, %(maximum)s) AS slot
+            SELECT slot FROM generate_series(1, %(usable)s) AS slot
             WHERE pg_try_advisory_lock(hashtext(%(name)s), slot) LIMIT 1
             """,
-            {"name": self._name, "maximum": self._maximum},
+            {"usable": usable, "name": self._name},
         )
         row = cursor.fetchone()
         return int(row[0]) if row else None

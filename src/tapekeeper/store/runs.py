@@ -164,7 +164,7 @@ def seconds_until_next(cursor: Cursor, run_id: int, series_id: int | None) -> fl
     cursor.execute(
         """
         SELECT extract(epoch FROM min(
-            CASE state WHEN 'pending' THEN not_before ELSE greatest(not_before, lease_until) END
+            greatest(not_before, CASE state WHEN 'running' THEN lease_until END, clock_timestamp())
         ) - clock_timestamp()), count(*)
         FROM backfill_chunks
         WHERE run_id = %(run_id)s AND (%(series_id)s IS NULL OR series_id = %(series_id)s)
