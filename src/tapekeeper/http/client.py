@@ -117,7 +117,7 @@ class HttpClient:
             if isinstance(decision, Ok):
                 return decision.payload
             if isinstance(decision, GiveUp):
-                raise decision.error(f"{self._venue} refuses {method}: {decision.reason}")
+                raise decision.error(f"{self._venue} refuses {method} with HTTP {status}: {decision.reason}")
             if decision.limited:
                 for budget, _ in budgets:
                     budget.slow_down(decision.seconds)

@@ -64,7 +64,7 @@ def decide(status: int, headers: Mapping[str, str], body: bytes) -> Decision:
         return Ok(body)
     seconds = float(headers["Retry-After"]) if "Retry-After" in headers else None
     if status in {401, 404}:
-        return GiveUp(f"HTTP {status}", AuthRejected if status == 401 else RequestRejected)
+        return GiveUp("not you", AuthRejected if status == 401 else RequestRejected)
     return RetryAfter(seconds, f"the venue said {status}", limited=status == 429)
 
 
@@ -145,9 +145,9 @@ def test_when_the_tries_are_used_up_the_last_reason_is_raised(
 
 def test_a_refusal_is_raised_at_once_as_the_error_that_the_venue_chose() -> None:
     book = Book()
-    with pytest.raises(AuthRejected, match=r"^venue refuses public/thing: HTTP 401$"):
+    with pytest.raises(AuthRejected, match=r"^venue refuses public/thing with HTTP 401: not you$"):
         ask(book, http_answer(401))
-    assert [(record.outcome, record.reason) for record in book.records] == [("give up", "HTTP 401")]
+    assert [(record.outcome, record.reason) for record in book.records] == [("give up", "not you")]
     assert book.slept == []
 
 

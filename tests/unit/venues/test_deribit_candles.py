@@ -74,7 +74,7 @@ def test_more_than_one_open_candle_is_said_aloud(caplog: pytest.LogCaptureFixtur
     with caplog.at_level(logging.WARNING):
         assert len(parse(good(4), now=(START_MS + STEP_MS) * 1_000).candles) == 1
     assert caplog.messages == [
-        "left out 3 candles of 1m that by the venue's clock are not over: at most one can be open"
+        "left out 3 candles of 1m that are not over yet: at most one can be, so the clocks differ"
     ]
 
 

@@ -61,17 +61,17 @@ def test_too_many_requests_slow_us_down_under_any_status(code: int, status: int)
 
 
 def test_429_without_a_body_or_with_a_page_slows_us_down_too() -> None:
-    assert decide(429, {}, b"") == RetryAfter(None, "HTTP 429: an empty body", limited=True)
+    assert decide(429, {}, b"") == RetryAfter(None, "not a JSON-RPC answer: an empty body", limited=True)
     page = b"<html>\n<title>Slow  down</title>\n</html>"
     assert decide(429, {"retry-after": "12"}, page) == RetryAfter(
-        12.0, "HTTP 429: <html> <title>Slow down</title> </html>", limited=True
+        12.0, "not a JSON-RPC answer: <html> <title>Slow down</title> </html>", limited=True
     )
 
 
 @pytest.mark.parametrize("status", [408, 500, 502, 503, 504, 520, 522])
 def test_a_page_of_a_failing_server_is_retried(status: int) -> None:
     decision = decide(status, {"Retry-After": "5"}, b"<html>Bad gateway</html>")
-    assert decision == RetryAfter(5.0, f"HTTP {status}: <html>Bad gateway</html>", limited=False)
+    assert decision == RetryAfter(5.0, "not a JSON-RPC answer: <html>Bad gateway</html>", limited=False)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_who_we_are_is_refused_by_code(code: int) -> None:
 @pytest.mark.parametrize("status", [401, 403])
 def test_who_we_are_is_refused_by_status(status: int) -> None:
     assert decide(status, {}, b"<html>Attention</html>") == GiveUp(
-        f"HTTP {status}: <html>Attention</html>", AuthRejected
+        "not a JSON-RPC answer: <html>Attention</html>", AuthRejected
     )
 
 
@@ -116,13 +116,12 @@ def test_all_other_errors_are_final_and_keep_the_words_of_the_venue(code: object
 def test_half_of_a_refusal_is_asked_for_again() -> None:
     half = error_body(10028, "too_many_requests")[:30]
     decision = decide(400, {}, half)
-    assert isinstance(decision, RetryAfter)
-    assert decision.reason.startswith("not a JSON-RPC answer: HTTP 400: ")
+    assert decision == RetryAfter(None, f"not a JSON-RPC answer: {half.decode()}", limited=False)
 
 
 def test_a_wrong_address_says_what_to_check() -> None:
     assert decide(404, {}, b"<html>nginx</html>") == GiveUp(
-        "HTTP 404: <html>nginx</html>; check the address of the venue in the settings", RequestRejected
+        "not a JSON-RPC answer: <html>nginx</html>; check the address of the venue in the settings", RequestRejected
     )
     assert isinstance(decide(302, {"Location": "https://elsewhere"}, b""), GiveUp)
 

@@ -129,11 +129,12 @@ def test_the_clock_of_the_venue_tells_which_candle_is_open() -> None:
         assert len(deribit.rest.candles("BTC-PERPETUAL", window(4), MINUTE).candles) == 3
 
 
-def test_without_a_clock_of_the_venue_ours_tells() -> None:
+@pytest.mark.parametrize("venue_now", [None, LONG_AFTER * 100])
+def test_without_a_clock_of_the_venue_or_with_one_that_is_ahead_ours_tells(venue_now: int | None) -> None:
     minute = 60_000_000
     this_minute = now_microseconds() // minute * minute
     recent = {**good(3), "ticks": [(this_minute + offset * minute) // 1_000 for offset in (-1, 60, 61)]}
-    with venue(result(recent, now=None)) as deribit:
+    with venue(result(recent, now=venue_now)) as deribit:
         window_around = Window(this_minute - minute, this_minute + 62 * minute)
         answer = deribit.rest.candles("BTC-PERPETUAL", window_around, MINUTE)
         assert answer.candles.open_time.tolist() == [this_minute - minute]

@@ -54,7 +54,7 @@ def decide(status: int, headers: Mapping[str, str], body: bytes) -> Decision:
     """Return what an answer means; a success carries a `Reply`. Never raises, whatever came."""
     envelope = _object_in(body)
     error = None if envelope is None else envelope.get("error")
-    reason = _reason(status, error, body)
+    reason = _reason(error, body)
     code = _code_of(error)
     if status == 429 or code in LIMITED_CODES:
         return RetryAfter(retry_after_seconds(headers, now_microseconds()), reason, limited=True)
@@ -66,11 +66,11 @@ def decide(status: int, headers: Mapping[str, str], body: bytes) -> Decision:
         return GiveUp(reason, UnknownInstrument if _is_unknown_instrument(code, error) else RequestRejected)
     if status == 400 and envelope is None:
         # The venue refuses in JSON: this is what is left of a refusal, and the whole one may say to come back later.
-        return RetryAfter(None, f"not a JSON-RPC answer: {reason}", limited=False)
+        return RetryAfter(None, reason, limited=False)
     if status != 200:
         return GiveUp(f"{reason}; check the address of the venue in the settings", RequestRejected)
     if envelope is None or "result" not in envelope:
-        return RetryAfter(None, f"not a JSON-RPC answer: {_excerpt(body)}", limited=False)
+        return RetryAfter(None, reason, limited=False)
     return Ok(Reply(envelope["result"], _moment(envelope.get("usOut"))))
 
 
@@ -96,10 +96,10 @@ def _is_unknown_instrument(code: int | None, error: object) -> bool:
     return code in UNKNOWN_INSTRUMENT_CODES or (code == INVALID_PARAMETERS and parameter == "instrument_name")
 
 
-def _reason(status: int, error: object, body: bytes) -> str:
+def _reason(error: object, body: bytes) -> str:
     """Return the venue's error in words, such as `-32602 Invalid params: instrument not found (instrument_name)`."""
     if not isinstance(error, dict):
-        return f"HTTP {status}: {_excerpt(body)}"
+        return f"not a JSON-RPC answer: {_excerpt(body)}"
     words = f"{error.get('code')} {error.get('message')}"
     data = error.get("data")
     if isinstance(data, dict):

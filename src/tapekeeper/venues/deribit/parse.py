@@ -53,7 +53,7 @@ class CandleParser:
             window: what was wanted, on the grid of the resolution. One candle before it is accepted and left out: the
                 request began a millisecond before the window, and the venue may round that down.
             resolution: length of a candle.
-            now: the venue's clock in microseconds since 1970; the candle that is still open then is left out.
+            now: microseconds since 1970; the candle that is still open then is left out.
 
         Raises:
             ParseFailure: the answer is not of the documented shape.
@@ -172,7 +172,7 @@ def _candles(open_time: Int64Column, values: dict[str, Float64Column]) -> Candle
 def _log_unfinished(count: int, resolution: Resolution) -> None:
     if count > 1:
         log.warning(
-            "left out %d candles of %s that by the venue's clock are not over: at most one can be open",
+            "left out %d candles of %s that are not over yet: at most one can be, so the clocks differ",
             count,
             resolution,
         )

@@ -79,7 +79,10 @@ class DeribitRest:
                 "resolution": name,
             },
         )
-        return self.candle_parser.parse(reply.result, grid, resolution, reply.answered_at or now_microseconds())
+        # The venue's clock tells which candle is open, unless it runs ahead of ours: a candle that is left out is asked
+        # for again, one that was taken for closed too early would stay wrong.
+        now = min(reply.answered_at or now_microseconds(), now_microseconds())
+        return self.candle_parser.parse(reply.result, grid, resolution, now)
 
     def instruments(self, currency: str, kind: str | None = None, expired: bool = False) -> list[Instrument]:
         """Return the instruments of a currency, or of all with `any` (public/get_instruments).
