@@ -45,6 +45,7 @@ SETTINGS = {
     "TAPEKEEPER_HTTP_ATTEMPTS_MAXIMUM": "50",
     "TAPEKEEPER_HTTP_BACKOFF_FIRST_SECONDS": "0.1",
     "TAPEKEEPER_HTTP_BACKOFF_LONGEST_SECONDS": "2",
+    "TAPEKEEPER_HTTP_INLINE_WAIT_LONGEST_SECONDS": "10",
 }
 
 
@@ -166,6 +167,15 @@ def test_a_bad_form_fails_in_the_first_task_with_what_to_type(
     assert finished(client, run_id) == "failed"
     assert client.task_states(DAG, run_id)["plan"] == "failed"
     assert sentence in task_log(installation, run_id, "plan")
+
+
+def test_a_long_wait_gives_the_slot_back_and_uses_up_no_try(client: AirflowClient, url: str) -> None:
+    with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute("UPDATE rate_budgets SET blocked_until = now() + interval '25 s' WHERE name = 'deribit.rest'")
+    run(client, "patient", start="2024-04-01", end="2024-04-02")
+    wait_for(lambda: client.task_states(DAG, "patient")["plan"] == "up_for_reschedule")
+    assert finished(client, "patient") == "success"
+    assert one_value(url, "SELECT sum(held) FROM coverage WHERE day = '2024-04-01'") == 2 * 1_440
 
 
 def test_the_live_dag_keeps_followed_series_fresh(client: AirflowClient, url: str, installation: Installation) -> None:
