@@ -9,6 +9,7 @@ import pytest
 import requests
 
 from tapekeeper.local.airflow import ADMIN, VIEWER
+from tapekeeper.local.ports import free_port
 from tapekeeper.settings import read_settings
 from tapekeeper_status.application import create_application
 from tests.support.api_server import ApiServer, running_api_server
@@ -96,6 +97,19 @@ def test_a_missing_schema_is_a_plain_sentence(
             assert told["error"] == "The database lacks a table of this version: run tapekeeper migrate."
             assert "Traceback" not in answer.text
     assert viewer.get(f"{api_server.url}{PREFIX}/intraday", timeout=30).status_code == 200
+
+
+def test_a_database_that_is_away_is_a_plain_sentence() -> None:
+    away = read_settings({"TAPEKEEPER_DATABASE_URL": f"postgresql://desk:secret@127.0.0.1:{free_port(None)}/nothing"})
+    client = create_application(away).test_client()
+    answer = client.get("/intraday")
+    assert answer.status_code == 503
+    told = answer.json or {}
+    assert (len(told), told["ok"], told["source"]) == (11, False, "Deribit intraday")
+    assert told["error"].startswith("The database cannot be reached")
+    assert not any(hidden in answer.text for hidden in ("secret", "desk:", "Traceback", "127.0.0.1"))
+    listed = client.get("/")
+    assert (listed.status_code, [one["ok"] for one in listed.json or []]) == (503, [False])
 
 
 def test_an_unknown_dataset_is_not_found(api_server: ApiServer, viewer: requests.Session) -> None:
