@@ -166,7 +166,7 @@ class Control:
         seconds = body.get("seconds", 0)
         if seconds:
             pause = Settlement(kind="settlement", to_second=_positive(seconds, "seconds"))
-            self._plan.replace((*self._plan.faults, pause), time.monotonic())
+            self._plan.add(pause, time.monotonic())
         return _answer(rows)
 
     def _living(self, name: str, now: int) -> VenueInstrument:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -225,35 +226,44 @@ def parse_faults(text: bytes) -> tuple[Fault, ...]:
         raise ControlError(f'not a document {{"faults": [...]}}: {"; ".join(problems)}') from None
 
 
+@dataclass(slots=True)
+class _Set:
+    """A fault since it was set."""
+
+    fault: Fault
+    at: float
+    matching_requests: int = 0
+
+
 class FaultPlan:
-    """The faults that are set now."""
+    """The faults that are set now; moments in seconds of any clock that never goes back."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
-        self._set_at = 0.0
-        self._matching: list[int] = []
-        self.faults: tuple[Fault, ...] = ()
+        self._set: list[_Set] = []
 
     def replace(self, faults: Iterable[Fault], now: float) -> None:
-        """Set these faults and no others; their requests and seconds count from `now` (seconds)."""
-        self.faults = tuple(faults)
-        self._matching = [0] * len(self.faults)
-        self._set_at = now
+        """Set these faults and no others; their requests and seconds count from `now`."""
+        self._set = [_Set(fault, now) for fault in faults]
+
+    def add(self, fault: Fault, now: float) -> None:
+        """Set one more; the others go on as they were."""
+        self._set.append(_Set(fault, now))
 
     def standing(self) -> tuple[StandingFact, ...]:
         """Return the facts about the data."""
-        return tuple(fault for fault in self.faults if isinstance(fault, StandingFact))
+        return tuple(one.fault for one in self._set if isinstance(one.fault, StandingFact))
 
     def fire(self, method: str, instrument: str | None, now: float) -> list[RequestFault]:
         """Return the faults that befall this request, and count it."""
         fired = []
-        for position, fault in enumerate(self.faults):
-            if isinstance(fault, RequestFault) and fault.concerns(method, instrument):
-                self._matching[position] += 1
-                if fault.is_due(self._seed, position, self._matching[position], now - self._set_at):
-                    fired.append(fault)
+        for position, one in enumerate(self._set):
+            if isinstance(one.fault, RequestFault) and one.fault.concerns(method, instrument):
+                one.matching_requests += 1
+                if one.fault.is_due(self._seed, position, one.matching_requests, now - one.at):
+                    fired.append(one.fault)
         return fired
 
     def as_json(self) -> dict[str, object]:
         """Return the document that would set the same faults."""
-        return {"faults": [fault.model_dump(mode="json", exclude_defaults=True) for fault in self.faults]}
+        return {"faults": [one.fault.model_dump(mode="json", exclude_defaults=True) for one in self._set]}

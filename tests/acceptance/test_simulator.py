@@ -279,17 +279,26 @@ def test_an_empty_bucket_is_10028_and_the_connection_ends() -> None:
 
 
 def test_the_33rd_request_at_once_is_refused() -> None:
-    with running_simulator() as simulator, ExitStack() as sockets:
+    with running_simulator() as simulator:
         simulator.set_faults([{"kind": "slow", "seconds": 600.0, "method": "test"}])
-        address = urlsplit(simulator.base_url)
-        for _ in range(32):
-            held = sockets.enter_context(socket.create_connection((address.hostname, address.port)))
-            held.sendall(b"GET /api/v2/public/test HTTP/1.1\r\nHost: simulator\r\n\r\n")
-        deadline = time.monotonic() + 60
-        while simulator.state()["in_flight"] < 32 and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert get(simulator, "get_time").status_code == 429
-        assert simulator.state()["most_in_flight"] == 33
+        with ExitStack() as sockets:
+            address = urlsplit(simulator.base_url)
+            for _ in range(32):
+                held = sockets.enter_context(socket.create_connection((address.hostname, address.port)))
+                held.sendall(b"GET /api/v2/public/test HTTP/1.1\r\nHost: simulator\r\n\r\n")
+            _wait_for_in_flight(simulator, 32)
+            assert get(simulator, "get_time").status_code == 429
+            assert simulator.state()["most_in_flight"] == 33
+        _wait_for_in_flight(simulator, 0)
+        assert get(simulator, "get_time").status_code == 200, "who hangs up gives the room back"
+        assert simulator.state()["requests"]["public/test"] == {"cut": 32}
+
+
+def _wait_for_in_flight(simulator: Simulator, number: int) -> None:
+    deadline = time.monotonic() + 60
+    while simulator.state()["in_flight"] != number:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_instruments_are_listed_and_settled_at_any_instant(simulator: Simulator) -> None:

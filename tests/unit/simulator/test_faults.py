@@ -79,6 +79,15 @@ def test_seconds_are_counted_from_the_setting() -> None:
     assert [bool(made.fire(CHART, None, now)) for now in (100.5, 101.0, 102.0, 102.5)] == [False, True, True, False]
 
 
+def test_one_more_fault_leaves_the_count_of_the_others() -> None:
+    made = plan({"kind": "cut", "from_request": 3})
+    assert fired(made, 2) == [False, False]
+    [pause] = parse_faults(b'{"faults": [{"kind": "settlement", "to_second": 1.0}]}')
+    made.add(pause, 200.0)
+    assert [fault.kind for fault in made.fire(CHART, None, 200.5)] == ["cut", "settlement"]
+    assert [fault.kind for fault in made.fire(CHART, None, 201.5)] == ["cut"]
+
+
 def test_missing_minutes_are_holes_in_every_answer(venue: Venue) -> None:
     holes = [TICK + 5 * MINUTE, *(TICK + minute * MINUTE for minute in range(30, 60))]
     faults = [{"kind": "missing_minutes", "instrument": "BTC-PERPETUAL", "open_times": holes}]
