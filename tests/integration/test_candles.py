@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tapekeeper.clock import from_microseconds
 from tapekeeper.model.backfill import RowCounts
@@ -153,6 +155,21 @@ def test_a_row_in_quarantine_is_kept_once_and_counted(database: Database, series
         (from_microseconds(START), "high 1.0 is below low 2.0", {"low": 2.0, "high": 1.0}, 3),
         (None, "open 'x' is not a number", {"open": "x"}, 3),
     ]
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats() | st.text(st.characters(codec="utf-8")),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["open", "high", "volume"]), JSON_VALUES, max_size=3))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_a_venue_sends_can_be_kept_in_quarantine(
+    database: Database, series_id: int, row: dict[str, object]
+) -> None:
+    database.run(lambda cursor: store.quarantine(cursor, series_id, [RejectedRow(None, "odd", row)]))
 
 
 def test_the_view_that_users_query_has_their_columns_and_types(database: Database, series_id: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -149,7 +150,7 @@ def quarantine(cursor: Cursor, series_id: int, rows: Sequence[RejectedRow]) -> N
                 series_id,
                 None if row.event_time is None else from_microseconds(row.event_time),
                 row.reason,
-                Json(row.row),
+                Json(_storable(row.row)),
             )
             for row in rows
         ],
@@ -214,6 +215,19 @@ def _days_of(candles: Candles) -> list[_Day]:
             open_time[starts].tolist(), open_time[ends - 1].tolist(), (ends - starts).tolist(), strict=True
         )
     ]
+
+
+def _storable(value: object) -> object:
+    """Return a JSON value that PostgreSQL can hold: it has neither the character NUL nor numbers that are none."""
+    if isinstance(value, str):
+        return value.replace("\x00", "\\u0000")
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict):
+        return {str(_storable(key)): _storable(held) for key, held in value.items()}
+    if isinstance(value, list | tuple):
+        return [_storable(held) for held in value]
+    return value
 
 
 def _encode(series_id: int, candles: Candles) -> bytes:
