@@ -8,7 +8,6 @@ import os
 import sys
 import time
 import uuid
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -19,11 +18,11 @@ from rich.table import Table
 from tapekeeper.backfill.job import BackfillJob
 from tapekeeper.backfill.request import check_request
 from tapekeeper.clock import format_moment, now_microseconds
-from tapekeeper.errors import ConfigInvalid, DatabaseUnavailable, RetryLater, Stop, TapekeeperError
+from tapekeeper.errors import DatabaseUnavailable, RetryLater, Stop, TapekeeperError
 from tapekeeper.model.backfill import Direction, Mode
 from tapekeeper.model.series import DATASETS, DERIBIT_PERPETUAL_CANDLES
 from tapekeeper.settings import Settings, read_settings, variables
-from tapekeeper.status import get_intraday_data_status
+from tapekeeper.status import get_all_statuses
 from tapekeeper.store.migrate import migrate as migrate_database
 from tapekeeper.venues.deribit.limits import parse_resolution
 
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tapekeeper.model.backfill import BackfillPlan, BackfillRequest, Chunk, RowCounts, RunSummary
+    from tapekeeper.status import DatasetStatus
 
 EXIT_FAILED = 1
 EXIT_STOP = 2
@@ -170,49 +170,27 @@ def backfill_perpetuals(*, as_json: bool, **typed: Any) -> None:
 @_json_option
 def status(*, dataset: str | None, as_json: bool) -> None:
     """Tell rows, days and freshness of each dataset."""
-    found = _settings()
-    names = [dataset] if dataset else list(DATASETS)
-    rows = [{"dataset": name, **asdict(get_intraday_data_status(found, name))} for name in names]
+    statuses = [each for each in get_all_statuses(_settings()) if dataset in (None, each.dataset)]
     if as_json:
-        _print_json({"datasets": rows})
-        return
-    for row in rows:
-        table = Table("field", "value", title=str(row["dataset"]))
-        for field, value in row.items():
-            table.add_row(field, f"{value:,}" if isinstance(value, int | float) else str(value))
-        _results.print(table)
+        _print_json({"datasets": [each.as_json() for each in statuses]})
+    else:
+        for each in statuses:
+            _results.print(_status_table(each))
+    if not all(each.intraday.ok for each in statuses):
+        sys.exit(EXIT_FAILED)
 
 
-def _local_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    for option in (
-        click.option("--days", default=7, show_default=True, type=click.IntRange(1), help="How far back to fetch."),
-        click.option("--exit", "exit_when_done", is_flag=True, help="End after the backfill; else Ctrl-C ends it."),
-    ):
-        command = option(command)
-    return _json_option(command)
-
-
-@main.command(epilog=_epilog("tapekeeper demo", "tapekeeper demo --exit --json"))
-@_local_options
-def demo(**options: Any) -> None:
-    """Run everything on this machine, and backfill from a simulated venue through Airflow."""
-    sys.exit(_run_locally(live=False, **options))
-
-
-@main.command(epilog=_epilog("tapekeeper up", "tapekeeper up --days 30"))
-@_local_options
-def up(**options: Any) -> None:
-    """Run everything on this machine, and backfill from the live venue through Airflow."""
-    sys.exit(_run_locally(live=True, **options))
-
-
-def _run_locally(**options: Any) -> int:
-    try:
-        # Not needed, and not installed, where tapekeeper only works with somebody else's PostgreSQL and Airflow.
-        from tapekeeper.local.demo import DemoOptions, run_demo
-    except ModuleNotFoundError as error:
-        raise ConfigInvalid(f"{error.name} is not installed: use `make demo`, or install tapekeeper[local]") from None
-    return run_demo(DemoOptions(**options))
+def _status_table(status: DatasetStatus) -> Table:
+    table = Table("field", "value", title=status.dataset)
+    for field, value in status.as_json().items():
+        if isinstance(value, dict):
+            shown = ", ".join(f"{name} {held}" for name, held in value.items())
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            shown = f"{value:,}"
+        else:
+            shown = "-" if value is None else str(value)
+        table.add_row(field, shown)
+    return table
 
 
 @main.command(epilog=_epilog("tapekeeper settings", "tapekeeper settings --markdown"))

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
+import psycopg2
+from psycopg2.extensions import parse_dsn
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from tapekeeper.errors import ConfigInvalid
@@ -23,6 +25,11 @@ PREFIX: Final = "TAPEKEEPER_"
 def _database_url(value: SecretStr) -> SecretStr:
     if urlsplit(value.get_secret_value()).scheme not in {"postgresql", "postgres"}:
         raise ValueError("must look like postgresql://user:password@host:5432/database")
+    try:
+        parse_dsn(value.get_secret_value())
+    except psycopg2.ProgrammingError:
+        # libpq quotes the piece that it stumbles over, which may be a piece of the password.
+        raise ValueError("cannot be understood: write special characters of the password as %2F, %40, ...") from None
     return value
 
 

@@ -56,6 +56,12 @@ def test_a_secret_is_in_no_text() -> None:
     assert "hunter2" not in str(told.value)
 
 
+def test_a_password_that_breaks_the_url_is_in_no_text() -> None:
+    with pytest.raises(ConfigInvalid, match="write special characters of the password as %2F") as told:
+        read_settings({"TAPEKEEPER_DATABASE_URL": "postgresql://u:hunter2%zz@h/d"})
+    assert "hunter2" not in str(told.value)
+
+
 def test_a_secret_may_come_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "url"
     file.write_text("postgresql://u:p@h/d\n", encoding="utf-8")
