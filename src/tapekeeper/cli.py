@@ -18,7 +18,7 @@ from rich.table import Table
 from tapekeeper.backfill.job import BackfillJob
 from tapekeeper.backfill.request import check_request
 from tapekeeper.clock import format_moment, now_microseconds
-from tapekeeper.errors import DatabaseUnavailable, RetryLater, Stop, TapekeeperError
+from tapekeeper.errors import ConfigInvalid, DatabaseUnavailable, RetryLater, Stop, TapekeeperError
 from tapekeeper.model.backfill import Direction, Mode
 from tapekeeper.model.series import DATASETS, DERIBIT_PERPETUAL_CANDLES
 from tapekeeper.settings import Settings, read_settings, variables
@@ -180,17 +180,36 @@ def status(*, dataset: str | None, as_json: bool) -> None:
         sys.exit(EXIT_FAILED)
 
 
-def _status_table(status: DatasetStatus) -> Table:
-    table = Table("field", "value", title=status.dataset)
-    for field, value in status.as_json().items():
-        if isinstance(value, dict):
-            shown = ", ".join(f"{name} {held}" for name, held in value.items())
-        elif isinstance(value, int | float) and not isinstance(value, bool):
-            shown = f"{value:,}"
-        else:
-            shown = "-" if value is None else str(value)
-        table.add_row(field, shown)
-    return table
+def _local_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
+        click.option("--days", default=7, show_default=True, type=click.IntRange(1), help="How far back to fetch."),
+        click.option("--exit", "exit_when_done", is_flag=True, help="End after the backfill; else Ctrl-C ends it."),
+    ):
+        command = option(command)
+    return _json_option(command)
+
+
+@main.command(epilog=_epilog("tapekeeper demo", "tapekeeper demo --exit --json"))
+@_local_options
+def demo(**options: Any) -> None:
+    """Run everything on this machine, and backfill from a simulated venue through Airflow."""
+    sys.exit(_run_locally(live=False, **options))
+
+
+@main.command(epilog=_epilog("tapekeeper up", "tapekeeper up --days 30"))
+@_local_options
+def up(**options: Any) -> None:
+    """Run everything on this machine, and backfill from the live venue through Airflow."""
+    sys.exit(_run_locally(live=True, **options))
+
+
+def _run_locally(**options: Any) -> int:
+    try:
+        # Not needed, and not installed, where tapekeeper only works with somebody else's PostgreSQL and Airflow.
+        from tapekeeper.local.demo import DemoOptions, run_demo
+    except ModuleNotFoundError as error:
+        raise ConfigInvalid(f"{error.name} is not installed: use `make demo`, or install tapekeeper[local]") from None
+    return run_demo(DemoOptions(**options))
 
 
 @main.command(epilog=_epilog("tapekeeper settings", "tapekeeper settings --markdown"))
@@ -310,3 +329,16 @@ def _tell_summary(summary: RunSummary) -> None:
     _results.print(table)
     for error in summary.errors:
         _messages.print(f"[bold red]failed:[/] {error}", highlight=False, soft_wrap=True)
+
+
+def _status_table(status: DatasetStatus) -> Table:
+    table = Table("field", "value", title=status.dataset)
+    for field, value in status.as_json().items():
+        if isinstance(value, dict):
+            shown = ", ".join(f"{name} {held}" for name, held in value.items())
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            shown = f"{value:,}"
+        else:
+            shown = "-" if value is None else str(value)
+        table.add_row(field, shown)
+    return table

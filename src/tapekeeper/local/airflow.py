@@ -96,12 +96,15 @@ class LocalAirflow:
     def _passwords_file(self) -> Path:
         return self.folder / "passwords.json"
 
-    def _environment(self, metadata_url: str) -> dict[str, str]:
-        bundle = {
+    @property
+    def _bundle(self) -> dict[str, object]:
+        return {
             "name": "tapekeeper",
             "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
             "kwargs": {"path": str(self.clone / "dags"), "refresh_interval": int(_NEW_DAG_SECONDS)},
         }
+
+    def _environment(self, metadata_url: str) -> dict[str, str]:
         core = {
             "EXECUTOR": "LocalExecutor",
             "PARALLELISM": str(TASKS_AT_ONCE),
@@ -126,7 +129,7 @@ class LocalAirflow:
             "API_AUTH": {"JWT_SECRET": self.credentials.jwt_secret},
             "DATABASE": {"SQL_ALCHEMY_CONN": metadata_url.replace("postgresql:", "postgresql+psycopg2:", 1)},
             "DAG_PROCESSOR": {
-                "DAG_BUNDLE_CONFIG_LIST": json.dumps([bundle]),
+                "DAG_BUNDLE_CONFIG_LIST": json.dumps([self._bundle]),
                 "MIN_FILE_PROCESS_INTERVAL": _NEW_DAG_SECONDS,
             },
             "SCHEDULER": {"ORPHANED_TASKS_CHECK_INTERVAL": _ORPHANED_TASKS_SECONDS},

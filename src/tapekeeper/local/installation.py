@@ -87,31 +87,20 @@ def running(
     ) as held:
         credentials = Credentials.load(folder / "credentials.json")
         server = EmbeddedPostgres(folder / "postgresql")
-        server_command = server.prepare()
+        postgresql = _postgresql(server)
         airflow = LocalAirflow(folder / "airflow", clone, credentials)
         simulator_url = f"http://{LOOPBACK}:{credentials.simulator_port}" if simulated else None
-        inherited = {name: value for name, value in environment.items() if not name.startswith(_NOT_PASSED_ON)}
         own = _own_settings(server, credentials, simulator_url)
-        settings = read_settings(_without(inherited, own) | own)
-        postgresql = Program(
-            POSTGRESQL,
-            server_command,
-            server.home,
-            group=POSTGRESQL,
-            stop_signal=STOP_SIGNAL,
-            grace_seconds=STOP_SECONDS,
-            user=server.user_name,
-        )
-        programs = [postgresql]
-        if simulated:
-            programs.append(_simulator(clone, credentials))
-        programs += airflow.programs(
+        inherited = _inherited(environment, own)
+        settings = read_settings(inherited | own)
+        simulators = [_simulator(clone, credentials)] if simulated else []
+        components = airflow.programs(
             metadata_url=login_url(server, AIRFLOW_LOGIN, credentials.airflow_password, AIRFLOW_DATABASE),
             tapekeeper_url=settings.database.url.get_secret_value(),
             more=own,
         )
         control = Path(tempfile.gettempdir()) / f"tapekeeper-{short_mark(folder)}"
-        supervisor = Supervisor(folder, control, programs, _without(inherited, own), keep_open=held)
+        supervisor = Supervisor(folder, control, [postgresql, *simulators, *components], inherited, keep_open=held)
         installation = Installation(airflow, supervisor, settings, simulator_url, folder / "environment")
         try:
             _start(installation, server, credentials, console)
@@ -153,8 +142,25 @@ def _own_settings(server: EmbeddedPostgres, credentials: Credentials, simulator_
     return own | ({f"{PREFIX}DERIBIT_REST_URL": simulator_url} if simulator_url else {})
 
 
-def _without(environment: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if name.removesuffix("_FILE") not in own}
+def _inherited(environment: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
+    """Return what the programs get from our environment: nothing that would compete with what we set."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if not name.startswith(_NOT_PASSED_ON) and name.removesuffix("_FILE") not in own
+    }
+
+
+def _postgresql(server: EmbeddedPostgres) -> Program:
+    return Program(
+        POSTGRESQL,
+        server.prepare(),
+        server.home,
+        group=POSTGRESQL,
+        stop_signal=STOP_SIGNAL,
+        grace_seconds=STOP_SECONDS,
+        user=server.user_name,
+    )
 
 
 def _simulator(clone: Path, credentials: Credentials) -> Program:
