@@ -1,0 +1,96 @@
+"""The command line: `python -m benchmarks`, or `make bench ARGS="..."`."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+from rich.console import Console
+
+from benchmarks.airflow import measure_airflow
+from benchmarks.backfill import measure_backfill
+from benchmarks.server import running_server
+from benchmarks.status import measure_status
+from benchmarks.store import measure_store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from benchmarks.report import Report
+
+CASES: Final = ("store", "backfill", "airflow", "status")
+EXIT_MISSED: Final = 1
+_WIDTH: Final = 132
+_EXAMPLES: Final = """\b
+Examples:
+  python -m benchmarks                                  all cases, under ten minutes on two cores
+  python -m benchmarks store status                     these alone
+  python -m benchmarks backfill --years 2               a shorter history
+  python -m benchmarks --json figures.json --assert     for a machine: exit code 1 if a bound is missed
+"""
+
+
+@click.command(epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("cases", nargs=-1, type=click.Choice(CASES))
+@click.option("--rows", default=150_000, show_default=True, type=click.IntRange(5_000), help="Candles of `store`.")
+@click.option("--repetitions", default=3, show_default=True, type=click.IntRange(1), help="Turns of `store`.")
+@click.option(
+    "--years", default=8, show_default=True, type=click.IntRange(1, 8), help="History of `backfill` and `airflow`."
+)
+@click.option("--calls", default=2_000, show_default=True, type=click.IntRange(100), help="Questions of `status`.")
+@click.option("--seed", default=7, show_default=True, help="Of the sample and of the simulated venue.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write all figures there.")
+@click.option("--assert", "assert_bounds", is_flag=True, help="Exit with 1 if a bound is missed.")
+def main(*, cases: tuple[str, ...], json_file: Path | None, assert_bounds: bool, **sizes: int) -> None:
+    """Measure tapekeeper beside the alternatives, in one run on one machine.
+
+    CASES are store (the write path), backfill (the whole command), airflow (the same through the DAG) and status.
+    A busy machine slows everything: look at the ratios, and at the load that is told beside them.
+    """
+    started_at = datetime.now(UTC)
+    console = Console(width=None if sys.stdout.isatty() else _WIDTH, highlight=False)
+    console.print(_machine())
+    reports = []
+    for report in _measured([case for case in CASES if case in cases or not cases], sizes):
+        reports.append(report)
+        console.print(report.as_picture())
+        console.print(f"  load of this machine now: {os.getloadavg()[0]:.1f}\n")
+    if json_file:
+        found = {"machine": _machine(), "started_at": started_at.isoformat(), "cases": [r.as_json() for r in reports]}
+        json_file.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    if assert_bounds and not all(bound.holds for report in reports for bound in report.bounds):
+        sys.exit(EXIT_MISSED)
+
+
+def _measured(cases: list[str], sizes: dict[str, Any]) -> Iterator[Report]:
+    seed, years = sizes["seed"], sizes["years"]
+    with running_server() as server:
+        if "store" in cases:
+            yield measure_store(server, rows=sizes["rows"], repetitions=sizes["repetitions"], seed=seed, say=_say)
+        if "backfill" in cases:
+            yield measure_backfill(server, years=years, seed=seed, say=_say)
+        if "status" in cases:
+            yield measure_status(server, calls=sizes["calls"], say=_say)
+    if "airflow" in cases:
+        yield measure_airflow(years=years, say=_say)
+
+
+def _machine() -> str:
+    return (
+        f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
+        f"load {os.getloadavg()[0]:.1f}"
+    )
+
+
+def _say(text: str) -> None:
+    click.echo(f"... {text}", err=True)
+
+
+if __name__ == "__main__":
+    main()
