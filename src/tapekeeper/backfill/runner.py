@@ -121,6 +121,8 @@ class Runner:
         """Wait a little for a chunk that another worker may give back; return False if none is left."""
         seconds = worker.seconds_until_next(self._series_id)
         if seconds is None:
+            # Whoever waits for more need not find that out alone, up to a second later.
+            self._stop.set()
             return False
         if seconds > self._settings.http.inline_wait_longest_seconds:
             raise RetryLater(f"the next chunk can be had in {seconds:.0f} s", after_seconds=seconds)
