@@ -36,7 +36,8 @@ EXIT_FAILED = 1
 EXIT_STOP = 2
 
 _messages = Console(stderr=True)
-_results = Console()
+# A pipe or a file has no width of its own; half a timestamp helps nobody.
+_results = Console(width=None if sys.stdout.isatty() else 160)
 
 
 class _Commands(click.Group):
