@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -53,7 +54,7 @@ class _Commands(click.Group):
 
 
 def _fail(error: TapekeeperError, exit_code: int) -> NoReturn:
-    _messages.print(f"[bold red]Error:[/] {error}", highlight=False, soft_wrap=True)
+    _messages.print(f"[bold red]Error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
     sys.exit(exit_code)
 
 
@@ -290,7 +291,7 @@ def _tell_plan(planned: BackfillPlan, *, as_json: bool) -> None:
     _results.print(table)
     for each in planned.instruments:
         if each.note:
-            _results.print(f"note: {each.note}", highlight=False, soft_wrap=True)
+            _results.print(f"note: {each.note}", markup=False, highlight=False, soft_wrap=True)
     _results.print(
         f"{planned.requests:,} requests for {planned.rows_missing:,} rows, about {planned.estimated_seconds:,.0f} s "
         f"at {planned.requests_per_second:g} requests/s",
@@ -315,7 +316,9 @@ def _work_with_bar(job: BackfillJob, run_id: int, planned: BackfillPlan) -> None
             except DatabaseUnavailable:
                 raise
             except RetryLater as error:
-                _messages.print(f"going on in {error.after_seconds:.0f} s: {error}", highlight=False, soft_wrap=True)
+                _messages.print(
+                    f"going on in {error.after_seconds:.0f} s: {error}", markup=False, highlight=False, soft_wrap=True
+                )
                 time.sleep(error.after_seconds)
             else:
                 return
@@ -329,7 +332,7 @@ def _tell_summary(summary: RunSummary) -> None:
             table.add_row(name, f"{shown:,}" if isinstance(shown, int | float) else str(shown))
     _results.print(table)
     for error in summary.errors:
-        _messages.print(f"[bold red]failed:[/] {error}", highlight=False, soft_wrap=True)
+        _messages.print(f"[bold red]failed:[/] {escape(error)}", highlight=False, soft_wrap=True)
 
 
 def _status_table(status: DatasetStatus) -> Table:

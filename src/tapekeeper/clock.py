@@ -64,9 +64,10 @@ def parse_moment(text: str, *, now: int) -> int:
         if _DATE.fullmatch(stripped):
             return day_start(date.fromisoformat(stripped))
         moment = datetime.fromisoformat(stripped)
-    except ValueError:
+        # Near the years 1 and 9999 a time of another zone may have no UTC time.
+        return to_microseconds(moment if moment.tzinfo is None else moment.astimezone(UTC))
+    except (ValueError, OverflowError):
         raise ConfigInvalid(f"{text!r} is not a time: {_HOW_TO_TYPE_A_TIME}") from None
-    return to_microseconds(moment)
 
 
 def format_moment(microseconds: int) -> str:

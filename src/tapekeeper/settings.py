@@ -20,6 +20,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 from tapekeeper.errors import ConfigInvalid
 
 PREFIX: Final = "TAPEKEEPER_"
+COLLECTOR_PREFIX: Final = "TAPEKEEPER_COLLECTOR_"
+"""Names that begin so belong to the live collector, which checks them itself."""
 
 
 def _database_url(value: SecretStr) -> SecretStr:
@@ -40,8 +42,16 @@ def _http_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _websocket_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"ws", "wss"} or not parts.netloc:
+        raise ValueError("must look like wss://host/path or ws://host:port/path")
+    return value
+
+
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+WebSocketUrl = Annotated[str, AfterValidator(_websocket_url)]
 
 
 class Concern(BaseModel):
@@ -71,6 +81,8 @@ class DeribitSettings(Concern):
 
     rest_url: HttpUrl = "https://www.deribit.com"
     """Base of the REST interface; `/api/v2/...` is appended."""
+    websocket_url: WebSocketUrl = "wss://www.deribit.com/ws/api/v2"
+    """Where the live collector connects."""
     requests_per_second: float = Field(default=10.0, gt=0, le=1000)
     """Pace for all processes together. Deribit grants 20 to accounts and publishes no number for everybody else."""
     burst_requests: int = Field(default=20, ge=1, le=1000)
@@ -164,7 +176,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     known = {variable.name: (variable.concern, variable.field) for variable in variables()}
     values: dict[str, dict[str, str]] = {}
     for name, value in sorted(environment.items()):
-        if not name.startswith(PREFIX):
+        if not name.startswith(PREFIX) or name.startswith(COLLECTOR_PREFIX):
             continue
         variable, text = _from_file(name, value) if name.endswith("_FILE") else (name, value)
         if variable not in known:
@@ -188,6 +200,8 @@ def _from_file(name: str, path: str) -> tuple[str, str]:
         return name.removesuffix("_FILE"), Path(path).read_text(encoding="utf-8").strip()
     except OSError as error:
         raise ConfigInvalid(f"{name}={path!r}: the file cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise ConfigInvalid(f"{name}={path!r}: the file is no text in UTF-8") from None
 
 
 def _unknown(name: str, known: list[str]) -> str:

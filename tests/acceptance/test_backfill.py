@@ -207,6 +207,7 @@ def test_a_start_before_the_listing_goes_on_from_there(
         ),
         ([*BITCOIN, "--start", "2024-03-02", "--end", "2024-03-01"], "choose an earlier start or a later end"),
         ([*BITCOIN, "--start", "2024-03-02", "--end", "2999-01-01"], "is in the future"),
+        (["--instruments", "[/]", *TEN_DAYS], "knows no instrument '[/]'"),
         ([*BITCOIN, *TEN_DAYS, "--resolution", "7"], "'7' is not a resolution of Deribit: type one of"),
         ([*BITCOIN, "--start", "2024-03-01T10:00", "--end", "2024-03-02"], "has no time zone"),
     ],

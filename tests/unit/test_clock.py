@@ -39,7 +39,10 @@ def test_a_naive_time_is_refused(typed: str) -> None:
         parse_moment(typed, now=NOW)
 
 
-@pytest.mark.parametrize("typed", ["", "yesterday", "14/08/2018", "2018-13-01"])
+@pytest.mark.parametrize(
+    "typed",
+    ["", "yesterday", "14/08/2018", "2018-13-01", "0001-01-01T00:00+05:00", "9999-12-31T23:59-05:00"],
+)
 def test_nonsense_is_refused(typed: str) -> None:
     with pytest.raises(ConfigInvalid, match="is not a time: type a UTC time such as"):
         parse_moment(typed, now=NOW)

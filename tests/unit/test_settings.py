@@ -72,6 +72,10 @@ def test_a_secret_may_come_from_a_file(tmp_path: Path) -> None:
 def test_a_missing_file_and_two_sources_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigInvalid, match=r"TAPEKEEPER_DATABASE_URL_FILE=.*cannot be read \(No such file"):
         read_settings({"TAPEKEEPER_DATABASE_URL_FILE": str(tmp_path / "none")})
+    binary = tmp_path / "binary"
+    binary.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigInvalid, match=r"TAPEKEEPER_DATABASE_URL_FILE=.*the file is no text in UTF-8"):
+        read_settings({"TAPEKEEPER_DATABASE_URL_FILE": str(binary)})
     file = tmp_path / "url"
     file.write_text("postgresql://h/d", encoding="utf-8")
     with pytest.raises(ConfigInvalid, match="are both set: keep one"):

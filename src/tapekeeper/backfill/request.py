@@ -41,6 +41,12 @@ def check_request(
     names = tuple(dict.fromkeys(name.strip() for name in instruments if name.strip()))
     if not names:
         raise ConfigInvalid("no instrument is chosen: choose at least one, such as BTC-PERPETUAL")
+    for name in names:
+        if not name.isprintable():
+            raise ConfigInvalid(
+                f"the instrument {name!a} holds characters that cannot be shown: type the name as the venue writes it,"
+                " such as BTC-PERPETUAL"
+            )
     window = Window(parse_moment(start, now=now), parse_moment(end or "now", now=now))
     if window.end > now:
         raise ConfigInvalid(

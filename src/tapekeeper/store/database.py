@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 
 RETRY_AFTER_SECONDS: Final = 5.0
 _CONFLICT_RETRIES: Final = 5
+_LACKING: Final = (
+    psycopg2.errors.UndefinedTable,
+    psycopg2.errors.UndefinedColumn,
+    psycopg2.errors.UndefinedFunction,
+)
+_REFUSALS: Final = ("authentication failed", "does not exist", "no pg_hba.conf entry")
 _CONFLICTS: Final = (psycopg2.errors.DeadlockDetected, psycopg2.errors.SerializationFailure)
 Result = TypeVar("Result")
 
@@ -48,11 +54,20 @@ def explain(error: psycopg2.Error) -> TapekeeperError:
     said = " ".join(str(error).split())
     if isinstance(error, psycopg2.errors.DiskFull):
         return StorageFull(f"PostgreSQL has no room left: free or add disk space, then run the same again ({said})")
-    if isinstance(error, psycopg2.errors.UndefinedTable | psycopg2.errors.UndefinedColumn):
-        return SchemaTooOld(f"the database lacks a table or column: run tapekeeper migrate ({said})")
+    if isinstance(error, _LACKING):
+        return SchemaTooOld(f"the database lacks a table, column or function: run tapekeeper migrate ({said})")
     if isinstance(error, psycopg2.errors.InsufficientPrivilege):
-        return AuthRejected(f"the database login lacks a right: grant it the role it needs ({said})")
-    if "authentication failed" in said or "does not exist" in said or "no pg_hba.conf entry" in said:
+        return AuthRejected(
+            "the database login lacks a right: grant it tapekeeper_writer to fetch, tapekeeper_reader to look; "
+            f"tapekeeper migrate needs an administrator ({said})"
+        )
+    if isinstance(error, psycopg2.errors.ReadOnlySqlTransaction):
+        return AuthRejected(
+            "the database only lets this login read: let TAPEKEEPER_DATABASE_URL name the primary server and a login "
+            f"that may write ({said})"
+        )
+    # A refused connection carries no code of PostgreSQL; the same words about a statement mean something else.
+    if error.pgcode is None and any(words in said for words in _REFUSALS):
         return AuthRejected(f"PostgreSQL refuses the login: check TAPEKEEPER_DATABASE_URL ({said})")
     if isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError):
         return DatabaseUnavailable(
@@ -136,8 +151,13 @@ class Database:
                 application_name=self._application_name,
                 connect_timeout_seconds=self._connect_timeout_seconds,
             )
-            with self._connection, self._connection.cursor() as cursor:
-                cursor.execute(self._prepare)
+            try:
+                with self._connection, self._connection.cursor() as cursor:
+                    cursor.execute(self._prepare)
+            except BaseException:
+                # A connection that is not prepared must not be used by the next one who asks.
+                self.close()
+                raise
         return self._connection
 
 

@@ -40,6 +40,8 @@ def test_a_good_request_is_understood() -> None:
     ("changes", "sentence"),
     [
         ({"instruments": [" "]}, "no instrument is chosen: choose at least one, such as BTC-PERPETUAL"),
+        ({"instruments": ["BTC\udcff"]}, r"'BTC\\udcff' holds characters that cannot be shown: type the name as"),
+        ({"instruments": ["BTC\x00"]}, "holds characters that cannot be shown"),
         ({"start": "2026-11-20", "end": "2026-11-19"}, "choose an earlier start or a later end"),
         ({"end": "2026-11-22"}, "2026-11-22T00:00:00Z is in the future .*type an earlier end, or now"),
         ({"resolution": "240"}, "'240' is not a resolution of Deribit: type one of 1, 3, 5"),
