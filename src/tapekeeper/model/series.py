@@ -37,7 +37,27 @@ DERIBIT_PERPETUAL_CANDLES: Final = Dataset(
     target_interval_seconds=300,
 )
 
-DATASETS: Final[dict[str, Dataset]] = {dataset.name: dataset for dataset in (DERIBIT_PERPETUAL_CANDLES,)}
+DERIBIT_OPTION_QUOTES: Final = Dataset(
+    name="deribit.option_quotes",
+    venue="deribit",
+    instrument_kind="option",
+    table="option_quotes",
+    source="Deribit option quotes",
+    target_interval_seconds=60,
+)
+
+DERIBIT_OPTION_TRADES: Final = Dataset(
+    name="deribit.option_trades",
+    venue="deribit",
+    instrument_kind="option",
+    table="option_trades",
+    source="Deribit option trades",
+    target_interval_seconds=900,
+)
+
+DATASETS: Final[dict[str, Dataset]] = {
+    dataset.name: dataset for dataset in (DERIBIT_PERPETUAL_CANDLES, DERIBIT_OPTION_QUOTES, DERIBIT_OPTION_TRADES)
+}
 
 
 def dataset_named(name: str) -> Dataset:

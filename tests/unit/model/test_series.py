@@ -6,11 +6,27 @@ import pytest
 
 from tapekeeper.errors import ConfigInvalid
 from tapekeeper.model.resolution import Resolution
-from tapekeeper.model.series import DERIBIT_PERPETUAL_CANDLES, dataset_named
+from tapekeeper.model.series import (
+    DATASETS,
+    DERIBIT_OPTION_QUOTES,
+    DERIBIT_OPTION_TRADES,
+    DERIBIT_PERPETUAL_CANDLES,
+    Dataset,
+    dataset_named,
+)
 
 
-def test_a_dataset_is_found_by_its_name() -> None:
-    assert dataset_named("deribit.perpetual_candles") is DERIBIT_PERPETUAL_CANDLES
+@pytest.mark.parametrize(
+    ("name", "dataset"),
+    [
+        ("deribit.perpetual_candles", DERIBIT_PERPETUAL_CANDLES),
+        ("deribit.option_quotes", DERIBIT_OPTION_QUOTES),
+        ("deribit.option_trades", DERIBIT_OPTION_TRADES),
+    ],
+)
+def test_a_dataset_is_found_by_its_name(name: str, dataset: Dataset) -> None:
+    assert dataset_named(name) is dataset
+    assert DATASETS[name].name == name
 
 
 def test_an_unknown_dataset_lists_the_known_ones() -> None:
