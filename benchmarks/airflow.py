@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from tapekeeper.local.airflow_client import AirflowClient
 
-MANY: Final = (INSTRUMENT, "ETH-PERPETUAL", "SOL_USDC-PERPETUAL", "XRP_USDC-PERPETUAL")
+MANY: Final = ("ETH-PERPETUAL", "BTC_USDC-PERPETUAL", "SOL_USDC-PERPETUAL", "XRP_USDC-PERPETUAL")
 _LONGEST_SECONDS: Final = 900.0
 _POLL_SECONDS: Final = 0.2
 _MOMENTS: Final = """
@@ -97,7 +97,7 @@ def measure_airflow(*, years: int, say: Say) -> Report:
                 COMPONENTS, lambda: BACKFILL_DAG in client.dag_ids(), seconds=DAGS_SECONDS
             )
             client.pause(BACKFILL_DAG, paused=False)
-            say(f"airflow: {years} years through the DAG")
+            say(f"airflow: {years} year(s) through the DAG")
             one = _run(installation, client, "one", [INSTRUMENT], f"{FIRST_YEAR + years}-08-15")
             say(f"airflow: {len(MANY)} mapped tasks")
             many = _run(installation, client, "many", MANY, None)
@@ -141,11 +141,12 @@ def _url(installation: Installation) -> str:
 def _report(one: _Run, many: _Run, years: int, server_version: str) -> Report:
     report = Report(
         "airflow",
-        f"The same through the DAG {BACKFILL_DAG} at {REQUESTS_PER_SECOND} requests/s: {years} years of {INSTRUMENT}, "
-        f"{one.rows:,} rows with {one.requests} requests; and one day of {len(MANY)} instruments, a mapped task each. "
+        f"The same through the DAG {BACKFILL_DAG} at {REQUESTS_PER_SECOND} requests/s: {years} year(s) of "
+        f"{INSTRUMENT}, {one.rows:,} rows with {one.requests} requests, the first run of a new Airflow; then one day "
+        f"of {len(MANY)} instruments, a mapped task each. "
         "Airflow with a LocalExecutor, the simulated venue and the database on this machine. "
         f"On PostgreSQL {server_version}, fsync on.",
-        ("stage", f"{years} years, seconds", f"{len(MANY)} x 1 day, seconds"),
+        ("stage", f"{years} year(s), seconds", f"{len(MANY)} x 1 day, seconds"),
     )
     for (stage, seconds), other in zip(one.stages().items(), many.stages().values(), strict=True):
         report.lines.append((stage, f"{seconds:.1f}", f"{other:.1f}"))

@@ -52,7 +52,7 @@ def measure_backfill(server: Server, *, years: int, seed: int, say: Say) -> Repo
     """Return how long the command takes with and without a limit, again, and beside the first way."""
     found = _Found({})
     with running_venue(seed) as venue, server.database() as url:
-        say(f"backfill: {years} years at {REQUESTS_PER_SECOND} requests/s")
+        say(f"backfill: {years} year(s) at {REQUESTS_PER_SECOND} requests/s")
         found.commands[PACED] = _backfill(venue, url, years, REQUESTS_PER_SECOND)
     with running_venue(seed, "--limits", "off") as venue:
         with server.database() as url:
@@ -69,7 +69,7 @@ def measure_backfill(server: Server, *, years: int, seed: int, say: Say) -> Repo
 
 
 def _without_limit(venue: Venue, url: str, years: int, found: _Found, say: Say) -> None:
-    say(f"backfill: {years} years without a limit")
+    say(f"backfill: {years} year(s) without a limit")
     before = venue.cpu_seconds()
     found.commands[FREE] = _backfill(venue, url, years, UNLIMITED)
     found.simulator_cpu_seconds = venue.cpu_seconds() - before
@@ -107,7 +107,7 @@ def _settings(venue: Venue, url: str, requests_per_second: int) -> dict[str, str
 def _report(server: Server, found: _Found, years: int) -> Report:
     report = Report(
         "backfill",
-        f"One-minute candles of {INSTRUMENT} over {years} years ({FIRST_WAY}: four months) from the "
+        f"One-minute candles of {INSTRUMENT} over {years} year(s) ({FIRST_WAY}: four months) from the "
         "simulated venue on this machine; whole processes, from their start to their end. "
         f"{FIRST_WAY.capitalize()}: one request at a time, {PAUSE_SECONDS} s pause, executemany, a commit per chunk. "
         f"On {server.description()}.",
@@ -115,10 +115,13 @@ def _report(server: Server, found: _Found, years: int) -> Report:
     )
     slowest = _speed(found.commands[FIRST_WAY])
     for name, finished in found.commands.items():
-        rows, requests = finished.result["fetched"], finished.result.get("requests", "")
-        cells = (name, thousands(rows), str(requests), f"{finished.seconds:.1f}", thousands(_speed(finished)))
-        report.lines.append((*cells, f"{_speed(finished) / slowest:.1f}x", f"{finished.cpu_seconds:.1f}"))
-        report.figures[name] = {"rows": rows, "seconds": round(finished.seconds, 3)}
+        rows, speed = finished.result["fetched"], _speed(finished)
+        # A finished backfill asks for nothing: it has seconds, and no speed.
+        speeds = (thousands(speed), f"{speed / slowest:.1f}x") if rows else ("", "")
+        requests = str(finished.result.get("requests", ""))
+        cells = (name, thousands(rows), requests, f"{finished.seconds:.1f}", *speeds, f"{finished.cpu_seconds:.1f}")
+        report.lines.append(cells)
+        report.figures[name] = {"rows": rows, "seconds": finished.seconds, "cpu_seconds": finished.cpu_seconds}
     report.notes += _notes(found)
     report.figures["shares_of_worker_time"] = found.places
     share = _speed(found.commands[PACED]) / CEILING
