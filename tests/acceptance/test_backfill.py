@@ -121,6 +121,21 @@ def test_two_runs_over_the_same_window_at_once_agree(
     assert held_candles(database_url, "BTC-PERPETUAL", WINDOW) == true_candles(simulator, "BTC-PERPETUAL", WINDOW)
 
 
+def test_a_budget_too_small_for_all_workers_delays_chunks_and_fails_none(settings: dict[str, str]) -> None:
+    scarce = {
+        **settings,
+        "TAPEKEEPER_DERIBIT_REQUESTS_PER_SECOND": "2",
+        "TAPEKEEPER_DERIBIT_BURST_REQUESTS": "1",
+        "TAPEKEEPER_HTTP_INLINE_WAIT_LONGEST_SECONDS": "0.6",
+        "TAPEKEEPER_BACKFILL_LEASE_SECONDS": "60",
+    }
+    output, errors = run_tapekeeper(["backfill", "perpetuals", *BITCOIN, *TEN_DAYS, "--json"], scarce)
+    summary = json_of(output)
+    assert (summary["state"], summary["chunks_failed"], summary["inserted"]) == ("done", 0, ROWS)
+    assert "for our own rate budget" in " ".join(errors.split())
+    assert "the next chunk can be had" not in errors, "a worker waits for what its own neighbours are doing"
+
+
 STORM: list[dict[str, Any]] = [
     {"kind": "too_many_requests", "probability": 0.1},
     {"kind": "server_error", "probability": 0.1},

@@ -147,13 +147,13 @@ def test_a_failed_transaction_leaves_neither_rows_nor_account(database: Database
 def test_a_row_in_quarantine_is_kept_once_and_counted(database: Database, series_id: int) -> None:
     bad = [
         RejectedRow(START, "high 1.0 is below low 2.0", {"high": 1.0, "low": 2.0}),
-        RejectedRow(None, "open 'x' is not a number", {"open": "x"}),
+        *[RejectedRow(None, "open 'x' is not a number", {"open": "x"})] * 2,
     ]
     for _ in range(3):
         database.run(lambda cursor: store.quarantine(cursor, series_id, bad))
     assert rows(database, "SELECT event_time, reason, content, times_seen FROM quarantine ORDER BY quarantine_id") == [
         (from_microseconds(START), "high 1.0 is below low 2.0", {"low": 2.0, "high": 1.0}, 3),
-        (None, "open 'x' is not a number", {"open": "x"}, 3),
+        (None, "open 'x' is not a number", {"open": "x"}, 6),
     ]
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from tapekeeper.errors import BadData, DatabaseUnavailable, RateLimited, RequestRejected, RetryLater
+from tapekeeper.http.client import BudgetExhausted
 from tapekeeper.model.backfill import Chunk, RowCounts
 from tapekeeper.store import candles, runs
 from tapekeeper.store.runs import LeaseLost
@@ -72,6 +73,7 @@ class Runner:
         self._series_id = series_id
         self._on_progress = on_progress
         self._stop = threading.Event()
+        self._busy: set[_Worker] = set()
 
     def run(self) -> None:
         """Work until nothing is left.
@@ -107,7 +109,9 @@ class Runner:
             while not self._stop.is_set():
                 chunk = worker.claim(self._series_id)
                 if chunk is not None:
+                    self._busy.add(worker)
                     worker.do(chunk)
+                    self._busy.discard(worker)
                 elif not self._wait_for_more(worker):
                     break
         except BaseException:
@@ -124,7 +128,8 @@ class Runner:
             # Whoever waits for more need not find that out alone, up to a second later.
             self._stop.set()
             return False
-        if seconds > self._settings.http.inline_wait_longest_seconds:
+        # A chunk that is leased to one of ours is not waited for in vain, however long the lease.
+        if seconds > self._settings.http.inline_wait_longest_seconds and not self._busy:
             raise RetryLater(f"the next chunk can be had in {seconds:.0f} s", after_seconds=seconds)
         self._stop.wait(min(max(seconds, 0.05), _LOOK_AGAIN_LONGEST_SECONDS))
         return True
@@ -172,30 +177,39 @@ class _Worker:
     def do(self, chunk: Chunk) -> None:
         """Fetch a chunk and commit it; what goes wrong with it is written down and ends only this chunk."""
         try:
+            self._fetch_and_commit(chunk)
+        except LeaseLost as error:
+            _log.warning("%s", error)
+        finally:
+            self._chunk = None
+
+    def _fetch_and_commit(self, chunk: Chunk) -> None:
+        try:
             self._tools.about_to_fetch(chunk)
             answer = self._tools.venue.candles(chunk.instrument_name, chunk.window, self._request.resolution)
             rows = self._patiently(lambda cursor: self._commit(cursor, chunk, answer))
             self._on_progress(chunk, rows)
-        except LeaseLost as error:
-            _log.warning("%s", error)
         except _Interrupted as error:
             self._come_back(chunk, error)
         except BadData as error:
             self._again_or_fail(chunk, error)
         except RequestRejected as error:
             self._fail(chunk, error)
-        except DatabaseUnavailable:
+        except (DatabaseUnavailable, LeaseLost):
             raise
         except RetryLater as error:
-            # The HTTP client sits out every short wait itself, up to its number of tries: a longer one is a request
-            # to come back, a shorter one means that the tries are used up.
-            if error.after_seconds <= self._settings.http.inline_wait_longest_seconds:
+            if self._tries_are_used_up(error):
                 self._fail(chunk, error)
             else:
                 self._come_back(chunk, error)
                 raise
-        finally:
-            self._chunk = None
+
+    def _tries_are_used_up(self, error: RetryLater) -> bool:
+        """The HTTP client sits out every short wait itself, up to its number of tries: a longer one, and one for our
+        own budget, is a request to come back; a shorter one means that the tries are used up.
+        """
+        longest = self._settings.http.inline_wait_longest_seconds
+        return error.after_seconds <= longest and not isinstance(error, BudgetExhausted)
 
     def close(self) -> None:
         """Close what the thread opened."""
@@ -277,10 +291,10 @@ class _Worker:
             except LeaseLost:
                 raise
             except DatabaseUnavailable as error:
-                if time.monotonic() > deadline:
+                if time.monotonic() > deadline or self._stop.is_set():
                     raise
                 _log.warning("waiting for the database: %s", error)
-                time.sleep(_DATABASE_PAUSE_SECONDS)
+                self._stop.wait(_DATABASE_PAUSE_SECONDS)
 
 
 def _urgency(error: BaseException) -> int:

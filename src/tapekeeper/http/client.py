@@ -27,6 +27,10 @@ WAIT_PIECE_SECONDS: Final = 1.0
 """Longest sleep before `on_wait` is called again."""
 
 
+class BudgetExhausted(RateLimited):
+    """No permit of our own rate budget could be had in time: the venue was not asked, and no try is used up."""
+
+
 def _nothing() -> None:
     """The `on_wait` of a caller that has nothing to do meanwhile."""
 
@@ -101,7 +105,8 @@ class HttpClient:
             further_budgets: other limits that this method counts against; one permit of each is taken.
 
         Raises:
-            RateLimited: we asked too often, or our own budget would make us wait too long.
+            RateLimited: we asked too often.
+            BudgetExhausted: our own budget would make us wait too long; the venue was not asked.
             VenueUnavailable: the venue could not serve in any of the tries.
             NetworkFailure: there was no whole answer in the last of the tries.
             Stop: `decide` gave up; the error is the one that it names.
@@ -160,9 +165,9 @@ class HttpClient:
         waited = 0.0
         while (seconds := budget.acquire(permits, self._priority)) > 0:
             if waited + seconds > self._settings.inline_wait_longest_seconds:
-                raise RateLimited(
+                raise BudgetExhausted(
                     f"{self._venue}: {method} has to wait {seconds:.1f} s more for our own rate budget, after"
-                    f" {waited:.1f} s; it is asked again later",
+                    f" {waited:.1f} s; it can be asked again then",
                     after_seconds=seconds,
                 )
             self._wait(seconds)

@@ -141,9 +141,13 @@ def quarantine(cursor: Cursor, series_id: int, rows: Sequence[RejectedRow]) -> N
     execute_values(
         cursor,
         """
-        INSERT INTO quarantine AS kept (series_id, event_time, reason, content) VALUES %s
+        INSERT INTO quarantine AS kept (series_id, event_time, reason, content, times_seen)
+        SELECT series_id, min(event_time::timestamptz), reason, content::jsonb, count(*)
+        FROM (VALUES %s) AS bad (series_id, event_time, reason, content)
+        GROUP BY series_id, reason, content::jsonb
+        ORDER BY min(event_time::timestamptz), reason
         ON CONFLICT (series_id, md5(reason || content::text)) DO UPDATE SET
-            times_seen = kept.times_seen + 1, last_seen_at = clock_timestamp()
+            times_seen = kept.times_seen + excluded.times_seen, last_seen_at = clock_timestamp()
         """,
         [
             (

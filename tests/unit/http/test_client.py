@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tapekeeper.errors import AuthRejected, NetworkFailure, RateLimited, RequestRejected, VenueUnavailable
-from tapekeeper.http.client import WAIT_PIECE_SECONDS, HttpClient
+from tapekeeper.http.client import WAIT_PIECE_SECONDS, BudgetExhausted, HttpClient
 from tapekeeper.http.decision import Decision, GiveUp, Ok, RetryAfter
 from tapekeeper.http.rate_budget import Priority
 from tapekeeper.settings import HttpSettings
@@ -200,10 +200,10 @@ def test_the_budget_is_waited_for_in_pieces_with_the_lease_renewed_between() -> 
 
 def test_waiting_too_long_for_the_budget_gives_the_place_back_without_a_request() -> None:
     book = Book()
-    with pytest.raises(RateLimited) as raised:
+    with pytest.raises(BudgetExhausted) as raised:
         ask(book, http_answer(200), budget=Budget(book, 40.0, 15.0, 30.0))
     assert str(raised.value) == (
-        "venue: public/thing has to wait 30.0 s more for our own rate budget, after 55.0 s; it is asked again later"
+        "venue: public/thing has to wait 30.0 s more for our own rate budget, after 55.0 s; it can be asked again then"
     )
     assert raised.value.after_seconds == 30.0
     assert (sum(book.slept), book.records) == (55.0, [])
