@@ -33,9 +33,9 @@ def test_a_minute_is_the_sum_of_its_trades_or_the_close_before(world: World, nam
             prices = trades.price[inside]
             moved, cost = volume_and_cost(instrument, trades)
             close = float(prices[-1])
-            expected = (prices[0], prices.max(), prices.min(), close, moved[inside].sum(), cost[inside].sum())
+            expected = [prices[0], prices.max(), prices.min(), close, moved[inside].sum(), cost[inside].sum()]
         else:
-            expected = (close, close, close, close, 0.0, 0.0)
+            expected = [close, close, close, close, 0.0, 0.0]
         assert np.allclose(chart.rows[:, position], expected, rtol=0, atol=1e-8)
 
 
