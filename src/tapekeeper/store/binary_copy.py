@@ -1,0 +1,140 @@
+"""PostgreSQL's binary COPY format for rows that come as tuples: one numpy record per row, then without the nulls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tapekeeper.clock import MICROSECONDS_PER_SECOND
+from tapekeeper.errors import InvariantBroken
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_POSTGRESQL_EPOCH: Final = 946_684_800 * MICROSECONDS_PER_SECOND
+"""2000-01-01, where PostgreSQL's binary timestamps begin."""
+_HEADER: Final = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
+_TRAILER: Final = b"\xff\xff"
+_COUNT_BYTES: Final = 2
+_SIZE_BYTES: Final = 4
+_NULL: Final = -1
+_LONGEST_TEXT: Final = 200
+"""Bytes. All texts of a column take as much memory as the longest, and no venue's name is this long."""
+
+Flags = npt.NDArray[np.bool_]
+
+
+class Kind(Enum):
+    """A type of PostgreSQL; the value is its own name for it."""
+
+    INTEGER = "integer"
+    BIGINT = "bigint"
+    BOOLEAN = "boolean"
+    TIMESTAMP = "timestamptz"
+    """Given in microseconds since 1970."""
+    DOUBLE = "double precision"
+    TEXT = "text"
+
+
+_BYTES: Final = {Kind.INTEGER: ">i4", Kind.BIGINT: ">i8", Kind.BOOLEAN: "?", Kind.TIMESTAMP: ">i8", Kind.DOUBLE: ">f8"}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table."""
+
+    name: str
+    kind: Kind
+    nullable: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Encoded:
+    """The n values of a column."""
+
+    values: npt.NDArray[Any]
+    """Shape (n,), each of the same width."""
+    sizes: npt.NDArray[np.int32] | int
+    """Bytes of each value, -1 for a null."""
+    kept: Flags | None = None
+    """Shape (n, width or 1): the bytes that are sent; None for all."""
+
+
+def encode(columns: Sequence[Column], values: Sequence[Sequence[object]]) -> bytes:
+    """Return n rows, given as one sequence of n values per column; None is a null.
+
+    Raises:
+        InvariantBroken: a value does not fit its column; the message names the column.
+    """
+    encoded = [_encode(column, held) for column, held in zip(columns, values, strict=True)]
+    fields: list[tuple[str, Any]] = [("count", ">i2")]
+    for column, part in zip(columns, encoded, strict=True):
+        fields += [(f"{column.name} size", ">i4"), (column.name, part.values.dtype)]
+    records = np.zeros(len(values[0]), dtype=fields)
+    records["count"] = len(columns)
+    for column, part in zip(columns, encoded, strict=True):
+        records[f"{column.name} size"] = part.sizes
+        records[column.name] = part.values
+    return _HEADER + _without_nulls(records, encoded) + _TRAILER
+
+
+def _without_nulls(records: npt.NDArray[Any], encoded: Sequence[_Encoded]) -> bytes:
+    """Return the bytes of the records but those that a null, or a shorter text, does not have."""
+    if all(part.kept is None for part in encoded):
+        return records.tobytes()
+    sent = np.ones((len(records), records.dtype.itemsize), dtype=np.bool_)
+    offset = _COUNT_BYTES
+    for part in encoded:
+        offset += _SIZE_BYTES
+        width = part.values.dtype.itemsize
+        if part.kept is not None:
+            sent[:, offset : offset + width] = part.kept
+        offset += width
+    return records.view(np.uint8).reshape(sent.shape)[sent].tobytes()
+
+
+def _encode(column: Column, values: Sequence[Any]) -> _Encoded:
+    try:
+        if column.kind is Kind.TEXT:
+            return _encode_texts(column, values)
+        if column.kind is Kind.DOUBLE:
+            return _encode_doubles(column, values)
+        kind = np.dtype(_BYTES[column.kind])
+        whole = np.array(values, dtype=kind.newbyteorder("="))
+        if column.kind is Kind.TIMESTAMP:
+            whole -= _POSTGRESQL_EPOCH
+        return _Encoded(whole.astype(kind), kind.itemsize)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvariantBroken(f"{column.name} cannot be written as {column.kind.value}: {error}") from error
+
+
+def _encode_doubles(column: Column, values: Sequence[float | None]) -> _Encoded:
+    numbers = np.array(values, dtype=np.float64)
+    absent = np.isnan(numbers)
+    if np.isinf(numbers).any() or absent.sum() != values.count(None):
+        raise InvariantBroken(f"{column.name} holds NaN or infinity, which are no values of a market")
+    sizes, kept = _sizes(column, np.full(len(numbers), 8, dtype=np.int32), absent)
+    return _Encoded(numbers.astype(_BYTES[Kind.DOUBLE]), sizes, kept)
+
+
+def _encode_texts(column: Column, values: Sequence[str | None]) -> _Encoded:
+    texts = [b"" if value is None else value.encode() for value in values]
+    lengths = np.fromiter(map(len, texts), dtype=np.int32, count=len(texts))
+    width = max(1, int(lengths.max()))
+    if width > _LONGEST_TEXT:
+        raise InvariantBroken(f"{column.name} is {width} bytes long, at most {_LONGEST_TEXT} are believed")
+    sizes, _ = _sizes(column, lengths, np.array([value is None for value in values]))
+    return _Encoded(np.array(texts, dtype=f"S{width}"), sizes, np.arange(width) < lengths[:, None])
+
+
+def _sizes(column: Column, sizes: npt.NDArray[np.int32], absent: Flags) -> tuple[npt.NDArray[np.int32], Flags | None]:
+    """Return the sizes with those of nulls, and which values are sent at all, None for all."""
+    if not absent.any():
+        return sizes, None
+    if not column.nullable:
+        raise InvariantBroken(f"{column.name} is missing")
+    return np.where(absent, np.int32(_NULL), sizes), ~absent[:, None]
