@@ -13,6 +13,7 @@ import pytest
 from tapekeeper.errors import Stop
 from tapekeeper.local.ports import free_port
 from tapekeeper.local.postgresql import EmbeddedPostgres
+from tapekeeper.model.series import DATASETS
 from tapekeeper.settings import Settings, read_settings
 from tapekeeper.status import get_all_statuses, get_intraday_data_status
 from tapekeeper.store.migrate import migrate
@@ -68,7 +69,7 @@ def test_the_list_tells_what_a_backfill_still_has_to_do(database_url: str) -> No
     add_series(database_url, "ETH-PERPETUAL", first=minutes_ago(60), rows=50, expected=40)
     add_run(database_url, "finished", state="failed", chunks=["failed", "done"])
     add_run(database_url, "going on", state="running", chunks=["pending", "running", "failed", "done"])
-    (status,) = get_all_statuses(settings_for(database_url))
+    status = get_all_statuses(settings_for(database_url))[0]
     told = status.as_json()
     assert told["dataset"] == "deribit.perpetual_candles"
     assert (told["series_count"], told["held"], told["expected"]) == (2, 80, 80)
@@ -84,7 +85,7 @@ def test_a_database_without_tables_says_what_to_run(databases: Databases) -> Non
         status = get_intraday_data_status(settings_for(url))
         assert not status.ok
         assert status.error == "The database lacks a table of this version: run tapekeeper migrate."
-        assert [told.intraday.error for told in get_all_statuses(settings_for(url))] == [status.error]
+        assert [told.intraday.error for told in get_all_statuses(settings_for(url))] == [status.error] * len(DATASETS)
         migrate(url)
         assert get_intraday_data_status(settings_for(url)).ok
 

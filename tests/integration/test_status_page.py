@@ -10,6 +10,7 @@ import requests
 
 from tapekeeper.local.airflow import ADMIN, VIEWER
 from tapekeeper.local.ports import free_port
+from tapekeeper.model.series import DATASETS
 from tapekeeper.settings import read_settings
 from tapekeeper_status.application import create_application
 from tests.support.api_server import ApiServer, running_api_server
@@ -80,7 +81,7 @@ def test_the_route_tells_the_numbers(api_server: ApiServer, viewer: requests.Ses
     assert list(told)[:4] == ["ok", "source", "backend", "rows_total"]
     assert (told["rows_total"], told["is_running"]) == (2000, True)
     assert datetime.fromisoformat(told["last_timestamp"]) == last
-    (listed,) = viewer.get(f"{api_server.url}{PREFIX}/", timeout=30).json()
+    listed = viewer.get(f"{api_server.url}{PREFIX}/", timeout=30).json()[0]
     assert {name: listed[name] for name in told} == told
     assert (listed["dataset"], listed["series_count"]) == ("deribit.perpetual_candles", 1)
 
@@ -109,12 +110,12 @@ def test_a_database_that_is_away_is_a_plain_sentence() -> None:
     assert told["error"].startswith("The database cannot be reached")
     assert not any(hidden in answer.text for hidden in ("secret", "desk:", "Traceback", "127.0.0.1"))
     listed = client.get("/")
-    assert (listed.status_code, [one["ok"] for one in listed.json or []]) == (503, [False])
+    assert (listed.status_code, [one["ok"] for one in listed.json or []]) == (503, [False] * len(DATASETS))
 
 
 def test_an_unknown_dataset_is_not_found(api_server: ApiServer, viewer: requests.Session) -> None:
     answer = viewer.get(f"{api_server.url}{PREFIX}/intraday", params={"dataset": "nasdaq.shares"}, timeout=30)
-    assert (answer.status_code, answer.json()["datasets"]) == (404, ["deribit.perpetual_candles"])
+    assert (answer.status_code, answer.json()["datasets"]) == (404, list(DATASETS))
 
 
 def test_the_plugin_is_in_the_navigation(api_server: ApiServer) -> None:

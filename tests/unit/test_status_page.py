@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 
 import tapekeeper_status
 from tapekeeper.errors import ConfigInvalid
+from tapekeeper.model.series import DATASETS
 from tapekeeper_status.application import create_application
 
 SENTENCE = "TAPEKEEPER_DATABASE_URI is not a setting of tapekeeper: did you mean TAPEKEEPER_DATABASE_URL?"
@@ -42,7 +43,7 @@ def test_bad_settings_are_told_by_every_number(client: FlaskClient) -> None:
     assert (answer.json["ok"], answer.json["error"]) == (False, SENTENCE)
     every = client.get("/")
     assert every.status_code == 503
-    assert [(told["ok"], told["error"]) for told in every.json or []] == [(False, SENTENCE)]
+    assert [(told["ok"], told["error"]) for told in every.json or []] == [(False, SENTENCE)] * len(DATASETS)
 
 
 def test_an_unknown_dataset_is_answered_with_the_known_ones(client: FlaskClient) -> None:
@@ -50,8 +51,8 @@ def test_an_unknown_dataset_is_answered_with_the_known_ones(client: FlaskClient)
     assert answer.status_code == 404
     assert answer.json == {
         "ok": False,
-        "error": "there is no dataset 'nasdaq.shares': choose one of deribit.perpetual_candles",
-        "datasets": ["deribit.perpetual_candles"],
+        "error": f"there is no dataset 'nasdaq.shares': choose one of {', '.join(DATASETS)}",
+        "datasets": list(DATASETS),
     }
 
 
