@@ -90,6 +90,7 @@ _ACCOUNT: Final = """
     )
     UPDATE series_totals AS total SET
         held = total.held + gain.inserted,
+        rows_held = total.rows_held + gain.inserted,
         first_event_time = least(total.first_event_time, gain.first_event_time),
         last_event_time = greatest(total.last_event_time, gain.last_event_time)
     FROM (
@@ -154,7 +155,7 @@ def quarantine(cursor: Cursor, series_id: int, rows: Sequence[RejectedRow]) -> N
                 series_id,
                 None if row.event_time is None else from_microseconds(row.event_time),
                 row.reason,
-                Json(_storable(row.row)),
+                Json(storable(row.row)),
             )
             for row in rows
         ],
@@ -221,16 +222,16 @@ def _days_of(candles: Candles) -> list[_Day]:
     ]
 
 
-def _storable(value: object) -> object:
+def storable(value: object) -> object:
     """Return a JSON value that PostgreSQL can hold: it has neither the character NUL nor numbers that are none."""
     if isinstance(value, str):
         return value.replace("\x00", "\\u0000")
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, dict):
-        return {str(_storable(key)): _storable(held) for key, held in value.items()}
+        return {str(storable(key)): storable(held) for key, held in value.items()}
     if isinstance(value, list | tuple):
-        return [_storable(held) for held in value]
+        return [storable(held) for held in value]
     return value
 
 
