@@ -9,11 +9,13 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from simulator.books import MOST_CHANGES_PER_SECOND
 from simulator.errors import ControlError
-from simulator.faults import Fault, parse_faults
+from simulator.fault_basics import Fault
+from simulator.faults import parse_faults
 from simulator.limits import DEFAULT_COST, DEFAULT_TERMS, INSTRUMENTS_TERMS, STRICT_INSTRUMENTS_TERMS, Limits
 from simulator.moments import Clock
-from simulator.server import Address, make_application, serve
+from simulator.server import Address, Terms, make_application, serve
 
 _EXAMPLES = """examples:
   python -m simulator                                    the venue, well, on http://127.0.0.1:8810
@@ -57,6 +59,18 @@ def make_parser() -> argparse.ArgumentParser:
         default=0.0,
         help="how far the venue's now is ahead (default: %(default)s)",
     )
+    parser.add_argument(
+        "--quote-changes-per-second",
+        type=float,
+        default=1.0,
+        help=f"how often each book changes, up to {MOST_CHANGES_PER_SECOND:g} (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--time-scale",
+        type=float,
+        default=1.0,
+        help="how long heartbeats and idle sockets wait, 0.1 for a tenth; the market goes on as ever (default: 1)",
+    )
     return parser
 
 
@@ -68,8 +82,8 @@ def main() -> int:
     except (ControlError, OSError) as error:
         print(f"--faults {options.faults}: {error}", file=sys.stderr)  # noqa: T201
         return 2
-    if options.requests_per_second <= 0:
-        print("--requests-per-second has to be above 0", file=sys.stderr)  # noqa: T201
+    if problem := _problem(options):
+        print(problem, file=sys.stderr)  # noqa: T201
         return 2
     limits = Limits(
         clock=time.monotonic,
@@ -78,13 +92,23 @@ def main() -> int:
         instruments_terms=STRICT_INSTRUMENTS_TERMS if options.strict_instruments_limit else INSTRUMENTS_TERMS,
         status=options.rate_limit_status,
     )
-    application = make_application(options.seed, Clock(round(options.clock_offset_seconds * 1_000)), limits, faults)
+    terms = Terms(options.seed, options.quote_changes_per_second, options.time_scale)
+    application = make_application(terms, Clock(round(options.clock_offset_seconds * 1_000)), limits, faults)
     try:
         asyncio.run(serve(application, Address(options.host, options.port)))
     except OSError as error:
         print(f"cannot listen on {options.host}:{options.port}: {error}", file=sys.stderr)  # noqa: T201
         return 2
     return 0
+
+
+def _problem(options: argparse.Namespace) -> str | None:
+    """Return what is wrong with the options, or None."""
+    if options.requests_per_second <= 0:
+        return "--requests-per-second has to be above 0"
+    if not 0 < options.quote_changes_per_second <= MOST_CHANGES_PER_SECOND:
+        return f"--quote-changes-per-second has to be above 0, and {MOST_CHANGES_PER_SECOND:g} at most"
+    return None if options.time_scale > 0 else "--time-scale has to be above 0"
 
 
 def _read_faults(path: Path | None) -> tuple[Fault, ...]:

@@ -12,7 +12,7 @@ from tapekeeper.model.candle import Float64Column
 
 @dataclass(frozen=True, slots=True)
 class Valuation:
-    """Values of one option, one per moment; prices in the strike's currency, shape (n,)."""
+    """Values of one option at n moments, or of n options; prices in the strike's currency, shape (n,)."""
 
     price: Float64Column
     delta: Float64Column
@@ -30,9 +30,17 @@ def _normal_distribution(x: Float64Column) -> Float64Column:
 
 
 def value(
-    forward: Float64Column, strike: float, years: Float64Column, volatility: Float64Column, *, is_call: bool
+    forward: Float64Column,
+    strike: float | Float64Column,
+    years: Float64Column,
+    volatility: Float64Column,
+    *,
+    is_call: bool,
 ) -> Valuation:
-    """Return what the option is worth; all columns of shape (n,), `volatility` as a fraction, theta per day."""
+    """Return what options are worth, theta per day.
+
+    All columns have the shape (n,): one option at n moments, or n options; `volatility` is a fraction.
+    """
     deviation = volatility * np.sqrt(years)
     upper = np.log(forward / strike) / deviation + 0.5 * deviation
     in_upper, in_lower = _normal_distribution(upper), _normal_distribution(upper - deviation)

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.chart import COLUMNS, Chart
-from simulator.faults import BadCandle, ExclusiveStart, Fault, MissingMinutes, NoData, StopData, WrongWindow
+from simulator.fault_basics import Fault
+from simulator.faults import BadCandle, ExclusiveStart, MissingMinutes, NoData, StopData, WrongWindow
 from simulator.hashing import key_of, uniforms
 from simulator.moments import MINUTE
 from tapekeeper.model.candle import Int64Column

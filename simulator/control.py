@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 from typing import Final
 
 import numpy as np
-import orjson
 from aiohttp import web
 
+from simulator.back_door import answer, asked_object, asked_window, json_of, positive
 from simulator.chart import COLUMNS, RESOLUTIONS, Chart
 from simulator.conditions import Conditions
 from simulator.counters import Counters
 from simulator.deribit.listings import instrument_row
+from simulator.deribit.stream.hub import Hub
 from simulator.deribit.trade_history import trade_ids
 from simulator.errors import ControlError
-from simulator.faults import FaultPlan, Settlement, parse_faults
+from simulator.fault_plan import FaultPlan
+from simulator.faults import Settlement, parse_faults
 from simulator.instruments import VenueInstrument
 from simulator.limits import DEFAULT_COST, Limits
 from simulator.moments import DAY, MINUTE
@@ -26,13 +28,13 @@ from simulator.world import World
 
 _STRETCH: Final = 64 * DAY
 """How much of the truth is made at a stretch before others get their turn."""
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Control:
     """The back door of the simulator."""
 
-    def __init__(self, world: World, plan: FaultPlan, limits: Limits, counters: Counters) -> None:
+    def __init__(self, world: World, plan: FaultPlan, limits: Limits, counters: Counters, hub: Hub) -> None:
+        self._hub = hub
         self._world = world
         self._plan = plan
         self._limits = limits
@@ -55,7 +57,7 @@ class Control:
 
         `missing` tells which of them are true holes: candles that the venue does not have.
         """
-        instrument, start, end = self._window(request)
+        instrument, start, end = asked_window(self._world, request)
         resolution = request.query.get("resolution", "1")
         if resolution not in RESOLUTIONS:
             raise ControlError(f"resolution is {resolution!r}: it has to be one of {', '.join(RESOLUTIONS)}")
@@ -67,7 +69,9 @@ class Control:
         missing = [conditions.missing(instrument.name, chart.ticks, step) for chart in charts]
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         await response.prepare(request)
-        await response.write(b'{"instrument_name":' + _json(instrument.name) + b',"resolution":' + _json(resolution))
+        await response.write(
+            b'{"instrument_name":' + json_of(instrument.name) + b',"resolution":' + json_of(resolution)
+        )
         await _write_column(response, "ticks", (chart.ticks for chart in charts))
         for name in COLUMNS:
             await _write_column(response, name, (chart.column(name) for chart in charts))
@@ -77,10 +81,10 @@ class Control:
 
     async def trades(self, request: web.Request) -> web.Response:
         """Answer with all trades of `[start, end)`, as columns, without a cap."""
-        instrument, start, end = self._window(request)
+        instrument, start, end = asked_window(self._world, request)
         cutoff = self._standing().cutoff(instrument.name, self._world.clock.now())
         trades = self._world.tape.between(instrument, start, min(end, cutoff))
-        return _answer(
+        return answer(
             {
                 "instrument_name": instrument.name,
                 "trade_seq": trades.sequence,
@@ -94,7 +98,7 @@ class Control:
 
     async def state(self, _: web.Request) -> web.Response:
         """Answer with everything counted since the start."""
-        return _answer(
+        return answer(
             {
                 **self._counters.as_json(),
                 "now": self._world.clock.now(),
@@ -106,25 +110,25 @@ class Control:
 
     async def faults(self, _: web.Request) -> web.Response:
         """Answer with the faults that are set."""
-        return _answer(self._plan.as_json())
+        return answer(self._plan.as_json())
 
     async def set_faults(self, request: web.Request) -> web.Response:
         """Set these faults and no others."""
         self._plan.replace(parse_faults(await request.read()), time.monotonic())
-        return _answer(self._plan.as_json())
+        return answer(self._plan.as_json())
 
     async def clear_faults(self, _: web.Request) -> web.Response:
         """Let nothing go wrong any more."""
         self._plan.replace((), time.monotonic())
-        return _answer(self._plan.as_json())
+        return answer(self._plan.as_json())
 
     async def set_limits(self, request: web.Request) -> web.Response:
         """Switch the limits on or off, or set the pace: {"enabled": true, "requests_per_second": 20}."""
-        body = await _object(request, ("enabled", "requests_per_second"))
+        body = await asked_object(request, ("enabled", "requests_per_second"))
         enabled, pace = body.get("enabled", self._limits.enabled), body.get("requests_per_second")
         terms = self._limits.default_terms
         if pace is not None:
-            terms = replace(terms, refill_per_second=_positive(pace, "requests_per_second") * DEFAULT_COST)
+            terms = replace(terms, refill_per_second=positive(pace, "requests_per_second") * DEFAULT_COST)
         if not isinstance(enabled, bool):
             raise ControlError(f"enabled is {enabled!r}: it has to be true or false")
         self._limits.change(enabled=enabled, default_terms=terms)
@@ -132,7 +136,7 @@ class Control:
 
     async def list_instrument(self, request: web.Request) -> web.Response:
         """List an instrument now: {"instrument_name": ..., "expiration_timestamp": ms, "trades_per_day": number}."""
-        body = await _object(request, ("instrument_name", "expiration_timestamp", "trades_per_day"))
+        body = await asked_object(request, ("instrument_name", "expiration_timestamp", "trades_per_day"))
         name, expires_at, now = (
             str(body.get("instrument_name")),
             body.get("expiration_timestamp"),
@@ -143,47 +147,41 @@ class Control:
         known = self._world.catalogue.find(name, now)
         if known is not None and now < known.end:
             raise ControlError(f"{name!r} is listed already: settle it first, or take another name")
-        pace = _positive(body.get("trades_per_day", 1_000), "trades_per_day")
+        pace = positive(body.get("trades_per_day", 1_000), "trades_per_day")
+        self._hub.floor.catch_up(now)
         listed = self._world.catalogue.list_by_hand(name, now, expires_at, pace)
         if listed is None:
             raise ControlError(
                 f"{name!r} cannot be listed: use a name such as DOGE_USDC-PERPETUAL, BTC-27DEC30 or "
                 "ETH-27DEC30-9000-C, with an expiry to come"
             )
-        return _answer(instrument_row(listed, now))
+        self._hub.floor.lifecycle.advance(now)
+        return answer(instrument_row(listed, now))
 
     async def settle(self, request: web.Request) -> web.Response:
         """End the life of instruments now: {"instrument_names": [...], "seconds": number}.
 
         For so many seconds every request is refused with 10041 settlement_in_progress.
         """
-        body, now = await _object(request, ("instrument_names", "seconds")), self._world.clock.now()
+        body, now = await asked_object(request, ("instrument_names", "seconds")), self._world.clock.now()
         names = body.get("instrument_names", [])
         if not isinstance(names, list):
             raise ControlError(f"instrument_names is {names!r}: it has to be a list of names")
         living = [self._living(str(name), now) for name in names]
+        self._hub.floor.catch_up(now)
         rows = [instrument_row(self._world.catalogue.settle(instrument, now), now) for instrument in living]
+        self._hub.floor.lifecycle.advance(now)
         seconds = body.get("seconds", 0)
         if seconds:
-            pause = Settlement(kind="settlement", to_second=_positive(seconds, "seconds"))
+            pause = Settlement(kind="settlement", to_second=positive(seconds, "seconds"))
             self._plan.add(pause, time.monotonic())
-        return _answer(rows)
+        return answer(rows)
 
     def _living(self, name: str, now: int) -> VenueInstrument:
         instrument = self._world.catalogue.find(name, now)
         if instrument is None or instrument.end <= now:
             raise ControlError(f"{name!r} is not listed now: take a name from public/get_instruments")
         return instrument
-
-    def _window(self, request: web.Request) -> tuple[VenueInstrument, int, int]:
-        name, now = request.query.get("instrument", ""), self._world.clock.now()
-        instrument = self._world.catalogue.find(name, now)
-        if instrument is None:
-            raise ControlError(f"there is no instrument {name!r}: take a name from public/get_instruments")
-        try:
-            return instrument, int(request.query.get("start", "0")), int(request.query.get("end", str(now)))
-        except ValueError:
-            raise ControlError("start and end have to be milliseconds since 1970") from None
 
     def _standing(self) -> Conditions:
         return Conditions(self._world.seed, self._plan.standing())
@@ -200,46 +198,13 @@ class Control:
         yield self._world.charts.candles(instrument, start, last, resolution, cutoff)
 
 
-@web.middleware
-async def explain_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer what cannot be understood with 400 and {"error": message}."""
-    try:
-        return await handler(request)
-    except ControlError as error:
-        return web.json_response({"error": str(error)}, status=400)
-
-
 async def _write_column(response: web.StreamResponse, name: str, parts: Iterable[object]) -> None:
     """Write a column part by part, so that years of it need no copy as a whole."""
     await response.write(b',"' + name.encode() + b'":[')
     comma = b""
     for part in parts:
-        inside = _json(part)[1:-1]
+        inside = json_of(part)[1:-1]
         if inside:
             await response.write(comma + inside)
             comma = b","
     await response.write(b"]")
-
-
-async def _object(request: web.Request, allowed: tuple[str, ...]) -> Mapping[str, object]:
-    try:
-        body = orjson.loads(await request.read() or b"{}")
-    except orjson.JSONDecodeError as error:
-        raise ControlError(f"the body is no JSON: {error}") from None
-    if not isinstance(body, dict) or not set(body) <= set(allowed):
-        raise ControlError(f"the body has to be a JSON object with none but these fields: {', '.join(allowed)}")
-    return body
-
-
-def _positive(value: object, name: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-        raise ControlError(f"{name} is {value!r}: it has to be a number above 0")
-    return float(value)
-
-
-def _json(value: object) -> bytes:
-    return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
-
-
-def _answer(value: object) -> web.Response:
-    return web.Response(body=_json(value), content_type="application/json")

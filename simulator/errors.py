@@ -16,6 +16,7 @@ _MESSAGES: Final = {
     13004: "invalid_credentials",
     13009: "unauthorized",
     13020: "not_found",
+    13778: "raw_subscriptions_not_available_for_unauthorized",
     -32601: "Method not found",
     -32602: "Invalid params",
     -32700: "Parse error",
@@ -23,9 +24,9 @@ _MESSAGES: Final = {
 
 
 class VenueError(Exception):
-    """An answer of the venue that is an error; `data` explains it, as in {"reason": ..., "param": ...}."""
+    """An answer of the venue that is an error; `data` explains it, as text or as {"reason": ..., "param": ...}."""
 
-    def __init__(self, code: int, data: Mapping[str, object] | None = None, *, status: int = 400) -> None:
+    def __init__(self, code: int, data: Mapping[str, object] | str | None = None, *, status: int = 400) -> None:
         super().__init__(f"{code} {_MESSAGES[code]}")
         self.code = code
         self.data = data
@@ -35,7 +36,7 @@ class VenueError(Exception):
         """Return the error object of the envelope."""
         error: dict[str, object] = {"code": self.code, "message": _MESSAGES[self.code]}
         if self.data is not None:
-            error["data"] = dict(self.data)
+            error["data"] = self.data if isinstance(self.data, str) else dict(self.data)
         return error
 
 

@@ -2,59 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from simulator.errors import ControlError
-from simulator.hashing import uniform
+from simulator.fault_basics import ChanceFault, Fault, Fraction, Moment, Seconds
+from simulator.frame_faults import (
+    VenueRestart,
+    WsCut,
+    WsDelay,
+    WsDrop,
+    WsDuplicate,
+    WsHuge,
+    WsMalformed,
+    WsReorder,
+    WsSequenceBreak,
+    WsStall,
+)
 from simulator.moments import DAY
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Seconds = Annotated[float, Field(ge=0)]
-Moment = Annotated[int, Field(ge=0, description="milliseconds since 1970")]
 
-
-class Fault(BaseModel):
-    """What all faults share."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    kind: str
-    instrument: str | None = None
-    """Only this instrument."""
-
-
-class RequestFault(Fault):
-    """Befalls requests: some or all of them. Matching requests are counted from 1 since the fault was set."""
+class RequestFault(ChanceFault):
+    """Befalls requests: some or all of them."""
 
     method: str | None = None
     """Only this method, with or without `public/`."""
-    probability: Fraction = 1.0
-    burst: Annotated[int, Field(ge=1)] = 1
-    """So many requests in a row share one throw of the dice: a storm."""
     from_request: Annotated[int, Field(ge=1)] = 1
     to_request: Annotated[int, Field(ge=1)] | None = None
     """Included."""
-    from_second: Seconds = 0.0
-    to_second: Seconds | None = None
-    """Both since the fault was set."""
+
+    def counts(self) -> tuple[int, int | None]:
+        """Return the first and the last request that it can befall."""
+        return self.from_request, self.to_request
 
     def concerns(self, method: str, instrument: str | None) -> bool:
         """Return whether a request for this method and instrument is meant."""
         method_matches = self.method is None or self.method.removeprefix("public/") == method.removeprefix("public/")
         return method_matches and self.instrument in (None, instrument)
-
-    def is_due(self, seed: int, position: int, request: int, seconds: float) -> bool:
-        """Return whether it fires for the n-th matching request (from 1), `seconds` after it was set."""
-        if request < self.from_request or (self.to_request is not None and request > self.to_request):
-            return False
-        if seconds < self.from_second or (self.to_second is not None and seconds > self.to_second):
-            return False
-        throw = (request - 1) // self.burst
-        return self.probability >= 1.0 or uniform(seed, "fault", position, throw) < self.probability
 
 
 class TooManyRequests(RequestFault):
@@ -152,6 +137,17 @@ class ClockSkew(RequestFault):
     skew: int
 
 
+class LostChannels(RequestFault):
+    """A subscription leaves out some channels without a word."""
+
+    kind: Literal["lost_channels"]
+    fraction: Fraction = 0.5
+
+    def concerns(self, method: str, instrument: str | None) -> bool:
+        """Return whether it is a subscription."""
+        return method == "public/subscribe" and super().concerns(method, instrument)
+
+
 class StandingFact(Fault):
     """What is so of the data themselves, the truth included; it has no chance and no time limit."""
 
@@ -196,8 +192,19 @@ AnyFault: TypeAlias = Annotated[
     | NumberForms
     | ExclusiveStart
     | ClockSkew
+    | LostChannels
     | MissingMinutes
-    | StopData,
+    | StopData
+    | WsCut
+    | WsStall
+    | WsDrop
+    | WsDuplicate
+    | WsReorder
+    | WsDelay
+    | WsMalformed
+    | WsHuge
+    | WsSequenceBreak
+    | VenueRestart,
     Field(discriminator="kind"),
 ]
 
@@ -224,46 +231,3 @@ def parse_faults(text: bytes) -> tuple[Fault, ...]:
     except ValidationError as error:
         problems = (f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors())
         raise ControlError(f'not a document {{"faults": [...]}}: {"; ".join(problems)}') from None
-
-
-@dataclass(slots=True)
-class _Set:
-    """A fault since it was set."""
-
-    fault: Fault
-    at: float
-    matching_requests: int = 0
-
-
-class FaultPlan:
-    """The faults that are set now; moments in seconds of any clock that never goes back."""
-
-    def __init__(self, seed: int) -> None:
-        self._seed = seed
-        self._set: list[_Set] = []
-
-    def replace(self, faults: Iterable[Fault], now: float) -> None:
-        """Set these faults and no others; their requests and seconds count from `now`."""
-        self._set = [_Set(fault, now) for fault in faults]
-
-    def add(self, fault: Fault, now: float) -> None:
-        """Set one more; the others go on as they were."""
-        self._set.append(_Set(fault, now))
-
-    def standing(self) -> tuple[StandingFact, ...]:
-        """Return the facts about the data."""
-        return tuple(one.fault for one in self._set if isinstance(one.fault, StandingFact))
-
-    def fire(self, method: str, instrument: str | None, now: float) -> list[RequestFault]:
-        """Return the faults that befall this request, and count it."""
-        fired = []
-        for position, one in enumerate(self._set):
-            if isinstance(one.fault, RequestFault) and one.fault.concerns(method, instrument):
-                one.matching_requests += 1
-                if one.fault.is_due(self._seed, position, one.matching_requests, now - one.at):
-                    fired.append(one.fault)
-        return fired
-
-    def as_json(self) -> dict[str, object]:
-        """Return the document that would set the same faults."""
-        return {"faults": [one.fault.model_dump(mode="json", exclude_defaults=True) for one in self._set]}

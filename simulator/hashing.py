@@ -9,9 +9,10 @@ import numpy as np
 
 from tapekeeper.model.candle import Float64Column, Int64Column
 
-_GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
-_FIRST_FACTOR: Final = np.uint64(0xBF58476D1CE4E5B9)
-_SECOND_FACTOR: Final = np.uint64(0x94D049BB133111EB)
+_GOLDEN: Final = 0x9E3779B97F4A7C15
+_FIRST_FACTOR: Final = 0xBF58476D1CE4E5B9
+_SECOND_FACTOR: Final = 0x94D049BB133111EB
+_WORD: Final = 2**64 - 1
 _TO_UNIT: Final = 2.0**-53
 
 
@@ -29,12 +30,20 @@ def uniform(*parts: object) -> float:
 def uniforms(key: int, indices: Int64Column) -> Float64Column:
     """Return numbers in [0, 1), shape of `indices`; each depends on the key and its own index alone (splitmix64)."""
     mixed = indices.astype(np.uint64)
-    mixed *= _GOLDEN
+    mixed *= np.uint64(_GOLDEN)
     mixed += np.uint64(key)
     mixed ^= mixed >> np.uint64(30)
-    mixed *= _FIRST_FACTOR
+    mixed *= np.uint64(_FIRST_FACTOR)
     mixed ^= mixed >> np.uint64(27)
-    mixed *= _SECOND_FACTOR
+    mixed *= np.uint64(_SECOND_FACTOR)
     mixed ^= mixed >> np.uint64(31)
     mixed >>= np.uint64(11)
     return mixed.astype(np.float64) * _TO_UNIT
+
+
+def uniform_at(key: int, index: int) -> float:
+    """Return what `uniforms` holds for one index, without the price of an array."""
+    mixed = (index * _GOLDEN + key) & _WORD
+    mixed = ((mixed ^ (mixed >> 30)) * _FIRST_FACTOR) & _WORD
+    mixed = ((mixed ^ (mixed >> 27)) * _SECOND_FACTOR) & _WORD
+    return ((mixed ^ (mixed >> 31)) >> 11) * _TO_UNIT

@@ -27,6 +27,7 @@ class BucketTerms:
 
 DEFAULT_TERMS: Final = BucketTerms(DEFAULT_COST, 50_000, 10_000)
 INSTRUMENTS_TERMS: Final = BucketTerms(10_000, 500_000, 10_000)
+SUBSCRIBE_TERMS: Final = BucketTerms(3_000, 30_000, 10_000)
 STRICT_INSTRUMENTS_TERMS: Final = BucketTerms(10_000, 50_000, 1_000)
 """One request in 10 seconds, five at once: what the venue's older documents say."""
 
@@ -77,6 +78,8 @@ class Limits:
         name, terms = "default", self.default_terms
         if method == "public/get_instruments":
             name, terms = method, self.instruments_terms
+        elif method == "public/subscribe":
+            name, terms = method, SUBSCRIBE_TERMS
         now = self.clock()
         bucket = self._buckets.get((address, name))
         if bucket is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -80,6 +81,20 @@ class Market:
             return self.forward(instrument, times)
         price = self.value(instrument, times).price
         return price if instrument.is_linear else price / self.forward(instrument, times)
+
+    def chain(self, options: Sequence[VenueInstrument], moment: int) -> tuple[Float64Column, Float64Column]:
+        """Return the mark prices and volatilities of options of one base currency at an instant, shape (n,) each."""
+        at = moments(moment)
+        years = np.maximum(np.array([one.expires_at for one in options]) - moment, MINUTE) / YEAR
+        forwards = self.index(options[0].base, at)[0] * np.exp(_RISK_FREE * years)
+        moving = slow_noise(DAY, 0.15, self.seed, "volatility", options[0].base).at(at)[0]
+        volatilities = np.array([self._strike_volatility(one.name) for one in options]) * np.exp(moving)
+        strikes = np.array([one.strike for one in options], dtype=np.float64)
+        calls, puts = (
+            black.value(forwards, strikes, years, volatilities, is_call=is_call).price for is_call in (True, False)
+        )
+        prices = np.where([one.option_type == "call" for one in options], calls, puts)
+        return np.where([one.is_linear for one in options], prices, prices / forwards), volatilities
 
     def _make_index(self, base: str, times: Int64Column) -> Float64Column:
         noise = self._noises.get(base)

@@ -55,6 +55,15 @@ class Params:
             return False
         raise invalid(name, "wrong format")
 
+    def texts(self, name: str) -> list[str]:
+        """Return a list of texts that has to be there."""
+        value = self._values.get(name)
+        if value is None:
+            raise invalid(name, "missing required parameter")
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            raise invalid(name, "wrong format")
+        return value
+
     def choice(self, name: str, allowed: Collection[str], default: str | None = None) -> str:
         """Return one of the allowed words; without a default it has to be there."""
         value = self.optional_text(name) or default

@@ -1,40 +1,38 @@
-"""The book around the mark price, and what one instrument looks like at an instant."""
+"""What one instrument looks like at an instant: its values, and the last 24 hours of its tape."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-
+from simulator.black import Valuation
+from simulator.books import Books
 from simulator.chart import volume_and_cost
-from simulator.hashing import key_of, uniform, uniforms
+from simulator.hashing import uniform
 from simulator.instruments import VenueInstrument
-from simulator.market import Market, moments, to_ticks
-from simulator.moments import DAY, HOUR
+from simulator.market import Market, moments
+from simulator.moments import DAY, HOUR, MINUTE
 from simulator.noise import slow_noise
-from simulator.tape import Tape
-from tapekeeper.model.candle import Float64Column
+from simulator.recent import Recent
+from simulator.tape import Tape, Trades
 
-_DEEPEST: Final = 25
 _SECOND: Final = 1_000
+_KEPT: Final = 4_096
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
-    """A price in the book and the amount there."""
+class Values:
+    """What the venue computes once a second, rounded as it rounds."""
 
-    price: float
-    amount: float
-
-
-@dataclass(frozen=True, slots=True)
-class Book:
-    """Bids from the highest, asks from the lowest; a side may be empty."""
-
-    change_id: int
-    bids: tuple[Level, ...]
-    asks: tuple[Level, ...]
+    mark: float
+    index: float
+    open_interest: float
+    """In dollars for inverse futures, else in the base currency."""
+    forward: float | None = None
+    volatility: float | None = None
+    """In percent."""
+    valuation: Valuation | None = None
+    """These three for options alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,41 +48,72 @@ class DayStatistics:
     volume_usd: float
 
 
-class Quotes:
-    """Books, statistics and open interest of one seeded world; times in milliseconds."""
+@dataclass(frozen=True, slots=True)
+class _Sum:
+    """What a stretch of the tape amounts to."""
 
-    def __init__(self, market: Market, tape: Tape) -> None:
+    high: float
+    low: float
+    first: float
+    last: float
+    volume: float
+    cost: float
+
+
+class Quotes:
+    """Books, statistics and values of one seeded world; times in milliseconds."""
+
+    def __init__(self, market: Market, tape: Tape, changes_per_second: float) -> None:
         self.market = market
         self.tape = tape
+        self.books = Books(market, changes_per_second)
+        self._values: Recent[tuple[str, int, int], Values] = Recent(_KEPT, lambda _: 1)
+        self._sums: Recent[tuple[str, int, int, int], _Sum] = Recent(_KEPT, lambda _: 1)
 
-    def index(self, instrument: VenueInstrument, now: int) -> float:
-        """Return the index of an instrument, in cents as the venue rounds it."""
-        return round(float(self.market.index(instrument.base, moments(now))[0]), 2)
+    def values(self, instrument: VenueInstrument, now: int) -> Values:
+        """Return what is computed once a second; after its end, what it was then."""
+        second = min(now, instrument.end) // _SECOND * _SECOND
+        key = (instrument.name, instrument.listed_at, second)
+        return self._values.get(key, lambda: self._make_values(instrument, second))
 
-    def mark(self, instrument: VenueInstrument, now: int) -> float:
-        """Return the mark price as the venue rounds it."""
-        digits = 2 if instrument.kind == "future" and instrument.tick_size >= 0.05 else 6
-        return round(float(self.market.mark(instrument, moments(min(now, instrument.end)))[0]), digits)
-
-    def book(self, instrument: VenueInstrument, now: int, depth: int = 1) -> Book:
-        """Return the best `depth` levels of the book; it changes once a second; combos and the dead have none."""
-        second = now // _SECOND
-        mark = float(self.market.mark(instrument, moments(second * _SECOND))[0])
-        if mark <= 0.0 or now >= instrument.end:
-            return Book(second, (), ())
-        half = max(instrument.tick_size / 2, mark * (0.02 if instrument.kind == "option" else 0.00003))
-        key = key_of(self.market.seed, "book", instrument.name, second)
-        bid, ask = mark - half, mark + half
-        has_bid = bid >= instrument.tick_size and self._is_quoted(instrument, "bid", now)
-        has_ask = self._is_quoted(instrument, "ask", now)
-        return Book(
-            second * 1_000 + key % 1_000,
-            self._levels(instrument, key, bid, -min(depth, _DEEPEST)) if has_bid else (),
-            self._levels(instrument, key ^ 1, ask, min(depth, _DEEPEST)) if has_ask else (),
+    def statistics(self, instrument: VenueInstrument, now: int) -> DayStatistics:
+        """Return what the last 24 hours of the tape amount to; they begin on a whole minute."""
+        end = min(now, instrument.end)
+        first = self.tape.count_before(instrument, (end - DAY) // MINUTE * MINUTE) + 1
+        last = self.tape.count_before(instrument, end)
+        if first > last:
+            return DayStatistics(None, None, self._last(instrument, last), None, 0.0, 0.0)
+        key = (instrument.name, instrument.listed_at, first, last)
+        total = self._sums.get(key, lambda: _sum(instrument, self.tape.select(instrument, first, last)))
+        dollars = total.cost
+        if instrument.kind == "option":
+            dollars = total.volume * self.values(instrument, end).index
+        return DayStatistics(
+            high=total.high,
+            low=total.low,
+            last=total.last,
+            price_change=round(100.0 * (total.last / total.first - 1.0), 4),
+            volume=total.volume,
+            volume_usd=round(dollars, 2),
         )
 
-    def open_interest(self, instrument: VenueInstrument, now: int) -> float:
-        """Return the open interest: dollars for inverse futures, else the base currency."""
+    def _make_values(self, instrument: VenueInstrument, second: int) -> Values:
+        at, digits = moments(second), 2 if instrument.kind == "future" and instrument.tick_size >= 0.05 else 6
+        mark = round(float(self.market.mark(instrument, at)[0]), digits)
+        index = round(float(self.market.index(instrument.base, at)[0]), 2)
+        values = Values(mark, index, self._open_interest(instrument, second))
+        if instrument.kind != "option":
+            return values
+        return Values(
+            mark,
+            values.index,
+            values.open_interest,
+            forward=round(float(self.market.forward(instrument, at)[0]), 4),
+            volatility=round(float(self.market.volatility(instrument, at)[0]) * 100, 2),
+            valuation=self.market.value(instrument, at),
+        )
+
+    def _open_interest(self, instrument: VenueInstrument, now: int) -> float:
         if instrument.kind not in ("future", "option"):
             return 0.0
         size = uniform(self.market.seed, "open interest", instrument.name)
@@ -93,48 +122,17 @@ class Quotes:
         units = scale * (0.02 + size**3) * (1.0 + float(swing.at(moments(now))[0]))
         return round(round(units / instrument.min_trade_amount) * instrument.min_trade_amount, 8)
 
-    def statistics(self, instrument: VenueInstrument, now: int) -> DayStatistics:
-        """Return what the last 24 hours of the tape amount to."""
-        end = min(now, instrument.end)
-        trades = self.tape.between(instrument, end - DAY, end)
-        if not len(trades):
-            return DayStatistics(None, None, self._last(instrument, end), None, 0.0, 0.0)
-        volume, cost = volume_and_cost(instrument, trades)
-        first, last = float(trades.price[0]), float(trades.price[-1])
-        total = round(float(volume.sum()), 8)
-        in_dollars = float(cost.sum()) if instrument.kind != "option" else total * self.index(instrument, end)
-        return DayStatistics(
-            high=float(trades.price.max()),
-            low=float(trades.price.min()),
-            last=last,
-            price_change=round(100.0 * (last / first - 1.0), 4),
-            volume=total,
-            volume_usd=round(in_dollars, 2),
-        )
-
-    def _last(self, instrument: VenueInstrument, end: int) -> float | None:
-        count = self.tape.count_before(instrument, end)
-        return float(self.tape.select(instrument, count, count).price[0]) if count else None
-
-    def _is_quoted(self, instrument: VenueInstrument, side: str, now: int) -> bool:
-        return instrument.kind != "option" or uniform(self.market.seed, side, instrument.name, now // HOUR) > 0.07
-
-    @staticmethod
-    def _levels(instrument: VenueInstrument, key: int, best: float, depth: int) -> tuple[Level, ...]:
-        """Return levels from the best one on: upwards for a positive depth, downwards for a negative one."""
-        direction, order = int(np.sign(depth)), np.arange(abs(depth))
-        steps: Float64Column = np.cumsum(np.floor(uniforms(key ^ 2, order) * 4.0) + 1.0)
-        start = float(to_ticks(instrument, np.array([best]), direction)[0])
-        prices = to_ticks(instrument, start + direction * (steps - steps[0]) * _tick_at(instrument, start), 0)
-        amounts = np.floor(1.0 + 60.0 * uniforms(key ^ 3, order) ** 2) * instrument.min_trade_amount
-        levels: dict[float, float] = {}
-        for price, amount in zip(prices.tolist(), np.round(amounts, 8).tolist(), strict=True):
-            levels.setdefault(price, amount)
-        return tuple(Level(price, amount) for price, amount in levels.items())
+    def _last(self, instrument: VenueInstrument, sequence: int) -> float | None:
+        return float(self.tape.select(instrument, sequence, sequence).price[0]) if sequence else None
 
 
-def _tick_at(instrument: VenueInstrument, price: float) -> float:
-    for step in reversed(instrument.tick_size_steps):
-        if price > step.above_price:
-            return step.tick_size
-    return instrument.tick_size
+def _sum(instrument: VenueInstrument, trades: Trades) -> _Sum:
+    volume, cost = volume_and_cost(instrument, trades)
+    return _Sum(
+        high=float(trades.price.max()),
+        low=float(trades.price.min()),
+        first=float(trades.price[0]),
+        last=float(trades.price[-1]),
+        volume=round(float(volume.sum()), 8),
+        cost=float(cost.sum()),
+    )

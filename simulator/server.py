@@ -9,12 +9,17 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from simulator.control import Control, explain_errors
+from simulator.back_door import explain_errors
+from simulator.control import Control
 from simulator.counters import Counters
 from simulator.deribit.http import DeribitApi
-from simulator.faults import Fault, FaultPlan
+from simulator.deribit.stream.heartbeat import Patience
+from simulator.deribit.stream.hub import Hub
+from simulator.fault_basics import Fault
+from simulator.fault_plan import FaultPlan
 from simulator.limits import Limits
 from simulator.moments import Clock
+from simulator.stream_control import StreamControl
 from simulator.world import World
 
 
@@ -26,13 +31,28 @@ class Address:
     port: int
 
 
-def make_application(seed: int, clock: Clock, limits: Limits, faults: tuple[Fault, ...] = ()) -> web.Application:
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What kind of venue it is; the same terms and the same seed make the same one."""
+
+    seed: int = 1
+    quote_changes_per_second: float = 1.0
+    """Of each instrument."""
+    time_scale: float = 1.0
+    """How long the venue waits, beside the real one."""
+
+
+def make_application(terms: Terms, clock: Clock, limits: Limits, faults: tuple[Fault, ...] = ()) -> web.Application:
     """Return the whole simulator as a web application."""
-    world, plan, counters = World(seed, clock), FaultPlan(seed), Counters()
+    world = World(terms.seed, clock, terms.quote_changes_per_second)
+    plan, counters = FaultPlan(terms.seed), Counters()
     plan.replace(faults, time.monotonic())
     application = web.Application(middlewares=[explain_errors])
+    hub = Hub(world, plan, limits, counters, Patience(terms.time_scale))
+    hub.add_routes(application)
     DeribitApi(world, plan, limits, counters).add_routes(application.router)
-    Control(world, plan, limits, counters).add_routes(application.router)
+    Control(world, plan, limits, counters, hub).add_routes(application.router)
+    StreamControl(hub).add_routes(application.router)
     return application
 
 

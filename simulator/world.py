@@ -14,12 +14,12 @@ from simulator.tape import Tape
 class World:
     """Everything that a venue can be asked about; the same seed makes the same world."""
 
-    def __init__(self, seed: int, clock: Clock) -> None:
+    def __init__(self, seed: int, clock: Clock, quote_changes_per_second: float = 1.0) -> None:
         self.seed = seed
         self.clock = clock
         self.market = Market(seed)
         self.catalogue = Catalogue(self.market)
         self.tape = Tape(self.market)
         self.charts = ChartMaker(self.tape)
-        self.quotes = Quotes(self.market, self.tape)
+        self.quotes = Quotes(self.market, self.tape, quote_changes_per_second)
         self.summaries: Recent[tuple[str | None, str | None, int], list[dict[str, object]]] = Recent(12, lambda _: 1)

@@ -1,1 +1,1 @@
-"""Deribit: its methods, as they answer over HTTP."""
+"""Deribit: its methods, as they answer over HTTP and over a WebSocket."""

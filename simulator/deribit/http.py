@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 import orjson
@@ -16,8 +14,10 @@ from simulator import faults as kinds
 from simulator.conditions import Conditions
 from simulator.counters import Counters
 from simulator.deribit import methods
+from simulator.deribit.envelope import Call, Timing, envelope, read_call
 from simulator.errors import VenueError
-from simulator.faults import FaultPlan, RequestFault
+from simulator.fault_plan import FaultPlan
+from simulator.faults import RequestFault
 from simulator.limits import Limits
 from simulator.number_forms import vary
 from simulator.world import World
@@ -28,21 +28,6 @@ _TOO_MANY_CONNECTIONS: Final = "<html><head><title>429 Too Many Requests</title>
 _SERVER_ERROR: Final = "<html><head><title>{0}</title></head><body><h1>{0} Server Error</h1></body></html>"
 _MALFORMED: Final = b'{"jsonrpc": "2.0", "result": <upstream connect error>, usIn}'
 _CUT: Final = "cut"
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A request as it was sent, before anything about it is checked."""
-
-    method: str
-    params: Mapping[str, object]
-    request_id: object = None
-
-    @property
-    def instrument(self) -> str | None:
-        """The instrument it is about, if it says so."""
-        name = self.params.get("instrument_name")
-        return name if isinstance(name, str) else None
 
 
 class DeribitApi:
@@ -143,21 +128,10 @@ class DeribitApi:
         result: object = None,
         error: VenueError | None = None,
     ) -> web.Response:
-        """Return the answer around a result or an error; usIn, usOut and usDiff are in microseconds."""
-        answered_at = self._world.clock.microseconds()
-        envelope: dict[str, object] = {"jsonrpc": "2.0"}
-        if call is not None and call.request_id is not None:
-            envelope["id"] = call.request_id
-        envelope |= {"result": result} if error is None else {"error": error.body()}
-        envelope |= {
-            "usIn": arrived_at + skew,
-            "usOut": answered_at + skew,
-            "usDiff": answered_at - arrived_at,
-            "testnet": False,
-        }
+        timing = Timing(arrived_at, self._world.clock.microseconds(), skew)
         return web.Response(
             status=200 if error is None else error.status,
-            body=orjson.dumps(envelope, option=orjson.OPT_SERIALIZE_NUMPY),
+            body=envelope(call, timing, result=result, error=error),
             content_type="application/json",
             headers={"Cache-Control": "no-store"},
         )
@@ -189,12 +163,7 @@ async def _read(request: web.Request) -> Call:
         document = orjson.loads(await request.read())
     except orjson.JSONDecodeError:
         raise VenueError(-32700) from None
-    if not isinstance(document, dict):
-        raise VenueError(11050)
-    name, params = document.get("method", method), document.get("params", {})
-    if not isinstance(name, str) or not isinstance(params, dict):
-        raise VenueError(11050)
-    return Call(name, params, document.get("id"))
+    return read_call(document, method)
 
 
 async def _cut_in_the_middle(request: web.Request, response: web.Response, body: bytes) -> web.StreamResponse:

@@ -10,6 +10,7 @@ from simulator.faults import ClockSkew
 from simulator.instruments import VenueInstrument
 from simulator.market import moments
 from simulator.moments import DAY, HOUR
+from simulator.world import World
 
 
 def get_time(request: Request) -> object:
@@ -33,9 +34,8 @@ def get_index_price_names(request: Request) -> object:
 
 
 def get_index_price(request: Request) -> object:
-    """Answer with the price of one index."""
-    base = _base_of_index(request)
-    price = round(float(request.world.market.index(base, moments(request.now))[0]), 2)
+    """Answer with the price of one index, which is made once a second."""
+    price = index_price(request.world, _base_of_index(request), request.now)
     return {"index_price": price, "estimated_delivery_price": price}
 
 
@@ -46,6 +46,11 @@ def get_historical_volatility(request: Request) -> object:
     spread = np.abs(np.diff(np.log(request.world.market.index(currency, np.append(hours - DAY, hours)))))
     volatilities = np.round(20.0 + 900.0 * spread[: len(hours)], 6)
     return [list(pair) for pair in zip(hours.tolist(), volatilities.tolist(), strict=True)]
+
+
+def index_price(world: World, base: str, now: int) -> float:
+    """Return the index of a base currency in cents, as it was at the last whole second."""
+    return round(float(world.market.index(base, moments(now // 1_000 * 1_000))[0]), 2)
 
 
 def needs_websocket(_: Request) -> object:

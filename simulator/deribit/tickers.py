@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from simulator.books import Book
 from simulator.deribit.request import Request, chosen
 from simulator.errors import invalid
 from simulator.expiries import expiry_code
 from simulator.instruments import VenueInstrument
-from simulator.market import moments
-from simulator.quotes import Book, DayStatistics
+from simulator.quotes import DayStatistics, Values
 from simulator.world import World
 
 SUMMARY_INTERVAL: Final = 2_000
@@ -28,7 +28,7 @@ def get_order_book(request: Request) -> object:
     if depth not in _DEPTHS:
         raise invalid("depth", f"must be one of {', '.join(map(str, _DEPTHS))}")
     instrument = request.instrument()
-    book = request.world.quotes.book(instrument, request.now, depth)
+    book = request.world.quotes.books.at(instrument, request.now)
     return {
         **ticker_row(request.world, instrument, request.now),
         "change_id": book.change_id,
@@ -57,53 +57,52 @@ def get_book_summary_by_currency(request: Request) -> object:
 def ticker_row(world: World, instrument: VenueInstrument, now: int) -> dict[str, object]:
     """Return what ticker answers; the last word about an expired instrument is its delivery."""
     quotes = world.quotes
-    book, statistics, index = (
-        quotes.book(instrument, now),
+    book, statistics, values = (
+        quotes.books.at(instrument, now),
         quotes.statistics(instrument, now),
-        quotes.index(instrument, now),
+        quotes.values(instrument, now),
     )
-    mark = quotes.mark(instrument, now)
-    is_over = now >= instrument.end
+    mark, is_over = values.mark, now >= instrument.end
     bid, ask = _best(book)
     row: dict[str, object] = {
         "timestamp": min(now, instrument.end),
         "state": "closed" if is_over else "open",
         "instrument_name": instrument.name,
         "stats": _statistics(statistics),
-        "index_price": index,
+        "index_price": values.index,
         "last_price": statistics.last,
         "settlement_price": round(mark * 1.0004, 6),
         "min_price": round(mark * 0.985, 6),
         "max_price": round(mark * 1.015, 6),
-        "open_interest": quotes.open_interest(instrument, now),
+        "open_interest": values.open_interest,
         "mark_price": mark,
-        "estimated_delivery_price": "expired" if is_over else index,
+        "estimated_delivery_price": "expired" if is_over else values.index,
         "best_bid_price": bid[0] or 0.0,
         "best_bid_amount": bid[1],
         "best_ask_price": ask[0] or 0.0,
         "best_ask_amount": ask[1],
     }
     if is_over:
-        row["delivery_price"] = quotes.index(instrument, instrument.end)
+        row["delivery_price"] = values.index
     if instrument.is_perpetual:
         row |= {"interest_value": 0.0028, "current_funding": 0.0, "funding_8h": 6.55e-6}
     if instrument.kind == "option":
-        row |= _option_fields(world, instrument, min(now, instrument.end), has_bid=bid[1] > 0, has_ask=ask[1] > 0)
+        row |= _option_fields(instrument, values, has_bid=bid[1] > 0, has_ask=ask[1] > 0)
     return row
 
 
 def summary_row(world: World, instrument: VenueInstrument, now: int) -> dict[str, object]:
     """Return a book summary; here a missing bid, ask, middle or last is null."""
     quotes = world.quotes
-    statistics, index = quotes.statistics(instrument, now), quotes.index(instrument, now)
-    (bid, _), (ask, _) = _best(quotes.book(instrument, now))
+    statistics, values = quotes.statistics(instrument, now), quotes.values(instrument, now)
+    (bid, _), (ask, _) = _best(quotes.books.at(instrument, now))
     row: dict[str, object] = {
         "instrument_name": instrument.name,
         "base_currency": instrument.base,
         "quote_currency": instrument.quote,
         "creation_timestamp": now,
-        "open_interest": quotes.open_interest(instrument, now),
-        "mark_price": quotes.mark(instrument, now),
+        "open_interest": values.open_interest,
+        "mark_price": values.mark,
         "bid_price": bid,
         "ask_price": ask,
         "mid_price": None if bid is None or ask is None else round((bid + ask) / 2, 8),
@@ -114,17 +113,16 @@ def summary_row(world: World, instrument: VenueInstrument, now: int) -> dict[str
         "volume": statistics.volume,
         "volume_usd": statistics.volume_usd,
         "volume_notional": statistics.volume_usd,
-        "estimated_delivery_price": index,
+        "estimated_delivery_price": values.index,
     }
     if instrument.is_perpetual:
         row |= {"current_funding": 0.0, "funding_8h": 6.55e-6}
     if instrument.kind == "option":
-        at = moments(now)
         row |= {
-            "underlying_price": round(float(world.market.forward(instrument, at)[0]), 4),
+            "underlying_price": values.forward,
             "underlying_index": underlying_index(instrument),
             "interest_rate": 0.0,
-            "mark_iv": round(float(world.market.volatility(instrument, at)[0]) * 100, 2),
+            "mark_iv": values.volatility,
         }
     return row
 
@@ -137,17 +135,15 @@ def underlying_index(instrument: VenueInstrument) -> str:
     return f"{'' if has_future else 'SYN.'}{root}-{code}"
 
 
-def _option_fields(
-    world: World, instrument: VenueInstrument, now: int, *, has_bid: bool, has_ask: bool
-) -> dict[str, object]:
-    at = moments(now)
-    value = world.market.value(instrument, at)
-    volatility = round(float(world.market.volatility(instrument, at)[0]) * 100, 2)
+def _option_fields(instrument: VenueInstrument, values: Values, *, has_bid: bool, has_ask: bool) -> dict[str, object]:
+    volatility, value = values.volatility, values.valuation
+    if volatility is None or value is None:
+        raise ValueError(f"{instrument.name} is no option")
     return {
         "mark_iv": volatility,
         "bid_iv": round(volatility * 0.97, 2) if has_bid else 0.0,
         "ask_iv": round(volatility * 1.03, 2) if has_ask else 0.0,
-        "underlying_price": round(float(world.market.forward(instrument, at)[0]), 4),
+        "underlying_price": values.forward,
         "underlying_index": underlying_index(instrument),
         "interest_rate": 0.0,
         "greeks": {

@@ -9,7 +9,8 @@ import orjson
 import pytest
 
 from simulator.errors import ControlError
-from simulator.faults import FaultPlan, parse_faults
+from simulator.fault_plan import FaultPlan
+from simulator.faults import parse_faults
 from simulator.moments import DAY, MINUTE
 from simulator.number_forms import vary
 from tests.unit.simulator.venue import NOW, Venue

@@ -30,15 +30,6 @@ def test_an_unknown_depth_is_refused(venue: Venue) -> None:
         venue.ask("get_order_book", instrument_name="BTC-PERPETUAL", depth=3)
 
 
-def test_a_book_changes_with_the_second_and_not_within(venue: Venue) -> None:
-    second = NOW // 1_000 * 1_000
-    first, same, later = (
-        venue.ask("get_order_book", instrument_name="BTC-PERPETUAL", now=now)["change_id"]
-        for now in (second, second + 999, second + 1_000)
-    )
-    assert first == same < later
-
-
 def test_a_missing_quote_is_zero_in_a_ticker_and_null_in_a_summary(venue: Venue) -> None:
     summaries = venue.ask("get_book_summary_by_currency", currency="BTC", kind="option")
     without_bid = next(row for row in summaries if row["bid_price"] is None and row["last"] is None)

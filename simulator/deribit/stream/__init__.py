@@ -1,0 +1,1 @@
+"""Deribit over a WebSocket: connections, subscriptions, and the streams behind them."""
