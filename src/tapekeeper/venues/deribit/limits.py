@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from tapekeeper.clock import MICROSECONDS_PER_DAY
 from tapekeeper.errors import ConfigInvalid
 from tapekeeper.http.rate_limit import RateLimit
 from tapekeeper.model.resolution import Resolution
@@ -19,6 +20,11 @@ CANDLES_PER_ANSWER: Final = 5_001
 """Measured: a longer window is answered with its newest 5,001 candles and status ok, as if there were no others."""
 CANDLES_PER_REQUEST: Final = CANDLES_PER_ANSWER - 1
 """What we ask for at most: one less, because the answer may begin one candle before the window that we want."""
+
+TRADES_PER_ANSWER: Final = 1_000
+"""What the methods of get_last_trades tell at most; they tell ten where nobody says how many."""
+CURRENCY_TRADES_AGE: Final = MICROSECONDS_PER_DAY
+"""How far back get_last_trades_by_currency_and_time reaches; an older start is answered with nothing, not an error."""
 
 RESOLUTIONS: Final[dict[str, Resolution]] = {
     **{str(minutes): Resolution(minutes * 60) for minutes in (1, 3, 5, 10, 15, 30, 60, 120, 180, 360, 720)},

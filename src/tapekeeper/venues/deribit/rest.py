@@ -16,9 +16,10 @@ from tapekeeper.venues.deribit.decisions import Reply, UnknownInstrument, decide
 from tapekeeper.venues.deribit.limits import CANDLES_PER_REQUEST, REQUEST_WEIGHT, resolution_name
 from tapekeeper.venues.deribit.listings import ListingParser
 from tapekeeper.venues.deribit.parse import CandleParser
+from tapekeeper.venues.deribit.trade_history import TradeHistory
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from tapekeeper.http.client import HttpClient
     from tapekeeper.http.rate_budget import RateBudget
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from tapekeeper.model.instrument import Instrument
     from tapekeeper.model.resolution import Resolution
     from tapekeeper.model.window import Window
+    from tapekeeper.venues.deribit.trades import TradeAnswer, VenueTrade
 
 VENUE: Final = "deribit"
 PATH: Final = "/api/v2/"
@@ -47,6 +49,7 @@ class DeribitRest:
         """Counts what is unusual about candles."""
         self.listing_parser = ListingParser()
         """Counts what was left out of lists."""
+        self._trade_history = TradeHistory(self._ask, self._names)
 
     def candles(self, instrument_name: str, window: Window, resolution: Resolution) -> CandleAnswer:
         """Return the closed candles whose open time lies in the window (public/get_tradingview_chart_data).
@@ -127,6 +130,43 @@ class DeribitRest:
         reply = self._ask("public/get_book_summary_by_currency", {"currency": currency, "kind": kind})
         return self.listing_parser.book_summaries(reply.result)
 
+    def trades_by_instrument(self, name: str, start_seq: int, end_seq: int) -> Iterator[TradeAnswer]:
+        """Yield the trades of an instrument from one number to another, both included, in answers of up to 1,000.
+
+        Numbers that the venue does not have are left out, so that whoever needs all of them has to count
+        (public/get_last_trades_by_instrument).
+
+        Raises:
+            ValueError: the numbers do not ascend from 1 on.
+            BadData: the answer is for others than the ones asked for or cannot be understood.
+        """
+        return self._trade_history.by_sequence(name, start_seq, end_seq)
+
+    def trades_by_currency(self, currency: str, kind: str, window: Window) -> Iterator[TradeAnswer]:
+        """Yield the trades of all instruments of a currency in a window, ascending, in answers of up to 1,000.
+
+        Each trade comes once, however many share a millisecond (public/get_last_trades_by_currency_and_time; a
+        millisecond with more than 1,000 is asked for instrument by instrument).
+
+        Args:
+            currency: the venue's, such as BTC, ETH or USDC.
+            kind: the venue's, such as option.
+            window: begins within the last 24 hours.
+
+        Raises:
+            ValueError: it begins earlier, where the venue would answer with nothing: ask by instrument.
+            BadData: the answer is for another window or cannot be understood.
+        """
+        return self._trade_history.by_time(currency, kind, window)
+
+    def last_trade(self, name: str) -> VenueTrade | None:
+        """Return the newest trade of an instrument, None before its first (public/get_last_trades_by_instrument).
+
+        Raises:
+            InvariantBroken: the newest trade contradicts itself.
+        """
+        return self._trade_history.newest(name)
+
     def server_time(self) -> int:
         """Return the venue's clock in microseconds since 1970, to a millisecond (public/get_time)."""
         result = self._ask("public/get_time", {}).result
@@ -143,6 +183,12 @@ class DeribitRest:
         if not isinstance(reply, Reply):
             raise TypeError(f"the client returned {type(reply).__name__} where decide makes a Reply")
         return reply
+
+    def _names(self, currency: str, kind: str) -> list[str]:
+        """Return the names of the instruments that live, and of those that expired recently."""
+        return [
+            instrument.name for expired in (False, True) for instrument in self.instruments(currency, kind, expired)
+        ]
 
     def _near(self, name: str) -> str:
         """Return a suggestion, or nothing where the list cannot be had: it must not hide the error that it explains."""
