@@ -115,7 +115,7 @@ def _encode(column: Column, values: Sequence[Any]) -> _Encoded:
 def _encode_doubles(column: Column, values: Sequence[float | None]) -> _Encoded:
     numbers = np.array(values, dtype=np.float64)
     absent = np.isnan(numbers)
-    if np.isinf(numbers).any() or absent.sum() != values.count(None):
+    if np.isinf(numbers).any() or (absent.any() and absent.sum() != values.count(None)):
         raise InvariantBroken(f"{column.name} holds NaN or infinity, which are no values of a market")
     sizes, kept = _sizes(column, np.full(len(numbers), 8, dtype=np.int32), absent)
     return _Encoded(numbers.astype(_BYTES[Kind.DOUBLE]), sizes, kept)
