@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from threading import Barrier
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tapekeeper.clock import from_microseconds
+from tapekeeper.clock import MICROSECONDS_PER_DAY, from_microseconds
+from tapekeeper.errors import Stop
 from tapekeeper.http.request_log import RequestRecord
 from tapekeeper.model.backfill import Chunk
 from tapekeeper.model.window import Window
@@ -74,3 +77,39 @@ def test_records_wait_for_a_database_that_is_away(database: Database, database_u
     log.record(record(START + 3))
     assert len(kept(database)) == 4, "nothing is written twice"
     away.close()
+
+
+def test_many_processes_may_begin_a_day_at_once(database_url: str) -> None:
+    workers, days = 6, 12
+    together = Barrier(workers, timeout=60)
+
+    def begin_days(_: int) -> None:
+        with closing(Database(database_url)) as own:
+            log = ApiRequestLog(own)
+            for day in range(days):
+                together.wait()
+                try:
+                    log.record(record(START + day * MICROSECONDS_PER_DAY))
+                except BaseException:
+                    together.abort()
+                    raise
+
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(begin_days, range(workers)))
+    with closing(Database(database_url)) as database:
+        assert len(kept(database)) == workers * days
+
+
+def test_a_day_whose_first_record_was_undone_is_begun_again(database: Database) -> None:
+    refuse = """
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not at the commit'; END $$;
+        CREATE CONSTRAINT TRIGGER refused AFTER INSERT ON api_requests DEFERRABLE INITIALLY DEFERRED
+        FOR EACH ROW EXECUTE FUNCTION refuse()
+    """
+    log = ApiRequestLog(database)
+    database.run(lambda cursor: cursor.execute(refuse))
+    with pytest.raises(Stop, match="not at the commit"):
+        log.record(record(START))
+    database.run(lambda cursor: cursor.execute("DROP TRIGGER refused ON api_requests"))
+    log.record(record(START + 1))
+    assert len(kept(database)) == 2

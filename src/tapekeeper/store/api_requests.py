@@ -50,6 +50,8 @@ class ApiRequestLog:
         except DatabaseUnavailable as error:
             _log.warning("%d request records wait for the database: %s", len(self._waiting), error)
             return
+        # Known only now: what a transaction made is gone if its commit failed.
+        self._days_with_partition |= {day_of(record.requested_at) for record, _ in self._waiting}
         self._waiting.clear()
 
     def _write(self, cursor: Cursor) -> None:
@@ -65,7 +67,6 @@ class ApiRequestLog:
             """,
             [_row(record, chunk) for record, chunk in self._waiting],
         )
-        self._days_with_partition |= days
 
 
 def _row(record: RequestRecord, chunk: Chunk | None) -> tuple[object, ...]:

@@ -155,7 +155,8 @@ BEGIN
         RETURN;
     END IF;
     PERFORM pg_advisory_xact_lock(hashtext('ensure_day_partition'), hashtext(parent));
-    IF to_regclass('public.' || partition_name) IS NULL THEN
+    -- Asked of the table itself: the name lookup above may still remember that there was none.
+    IF NOT EXISTS (SELECT FROM pg_class WHERE relname = partition_name AND relnamespace = 'public'::regnamespace) THEN
         EXECUTE format('CREATE TABLE public.%I (LIKE public.%I INCLUDING ALL)', partition_name, parent);
         EXECUTE format(
             'ALTER TABLE public.%I ATTACH PARTITION public.%I FOR VALUES FROM (%L) TO (%L)',
