@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -134,7 +135,8 @@ def plan() -> None:
 @_request_options
 def plan_perpetuals(*, as_json: bool, **typed: Any) -> None:
     """Plan a backfill of Deribit perpetual candles."""
-    _tell_plan(BackfillJob(_settings()).plan(_perpetuals_request(typed)), as_json=as_json)
+    with BackfillJob(_settings()) as job:
+        _tell_plan(job.plan(_perpetuals_request(typed)), as_json=as_json)
 
 
 @main.group(cls=_Commands)
@@ -152,13 +154,11 @@ def backfill() -> None:
 @_request_options
 def backfill_perpetuals(*, as_json: bool, **typed: Any) -> None:
     """Backfill Deribit perpetual candles. Stop it whenever you like; the same command goes on where it was."""
-    job = BackfillJob(_settings())
-    planned = job.plan(_perpetuals_request(typed))
-    if not as_json:
-        _tell_plan(planned, as_json=False)
-    run_id = job.start(planned, run_key=f"shell/{uuid.uuid4()}")
-    _work_with_bar(job, run_id, planned)
-    summary = job.finish(run_id)
+    with BackfillJob(_settings()) as job:
+        planned = job.plan(_perpetuals_request(typed))
+        if not as_json:
+            _tell_plan(planned, as_json=False)
+        summary = _run_with_bar(job, planned)
     if as_json:
         _print_json(summary.as_json())
     else:
@@ -297,6 +297,18 @@ def _tell_plan(planned: BackfillPlan, *, as_json: bool) -> None:
         f"at {planned.requests_per_second:g} requests/s",
         highlight=False,
     )
+
+
+def _run_with_bar(job: BackfillJob, planned: BackfillPlan) -> RunSummary:
+    run_id = job.start(planned, run_key=f"shell/{uuid.uuid4()}")
+    try:
+        _work_with_bar(job, run_id, planned)
+    except BaseException:
+        # The same command again makes a run of its own, so nobody would ever go on with this one.
+        with contextlib.suppress(TapekeeperError):
+            job.give_up(run_id, "the command was stopped before: the same command fetches what is missing")
+        raise
+    return job.finish(run_id)
 
 
 def _work_with_bar(job: BackfillJob, run_id: int, planned: BackfillPlan) -> None:

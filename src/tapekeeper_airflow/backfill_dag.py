@@ -14,7 +14,7 @@ from tapekeeper.backfill.request import check_request
 from tapekeeper.clock import now_microseconds
 from tapekeeper.errors import ConfigInvalid
 from tapekeeper.http.rate_budget import Priority
-from tapekeeper.model.backfill import BackfillRequest, Direction, Mode
+from tapekeeper.model.backfill import BackfillPlan, BackfillRequest, Direction, Mode
 from tapekeeper.model.series import Dataset
 from tapekeeper.venues.deribit.limits import RESOLUTIONS, parse_resolution
 from tapekeeper_airflow.edge import errors_as_task_states, settings_of_task
@@ -118,22 +118,11 @@ def _plan_task(dataset: Dataset) -> Any:
     def plan() -> list[dict[str, object]]:
         """Check what was typed, plan, and write the run down; return one item per instrument with work."""
         context = get_current_context()
-        with errors_as_task_states():
-            job = BackfillJob(settings_of_task())
+        with errors_as_task_states(), BackfillJob(settings_of_task()) as job:
             run_key = f"airflow/{context['dag'].dag_id}/{context['run_id']}"
             run_id = job.find(run_key)
             if run_id is None:
-                planned = job.plan(_request(dataset, dict(context["params"])))
-                for each in planned.instruments:
-                    if each.note:
-                        _log.info("%s", each.note)
-                _log.info(
-                    "%d requests for %d rows, about %.0f s",
-                    planned.requests,
-                    planned.rows_missing,
-                    planned.estimated_seconds,
-                )
-                run_id = job.start(planned, run_key)
+                run_id = job.start(_planned(job, _request(dataset, dict(context["params"]))), run_key)
             context["ti"].xcom_push("run_id", run_id)
             return [
                 {"run_id": run_id, "series_id": series_id, "instrument": name}
@@ -143,13 +132,25 @@ def _plan_task(dataset: Dataset) -> Any:
     return plan
 
 
+def _planned(job: BackfillJob, request: BackfillRequest) -> BackfillPlan:
+    """Return the plan, told in the task's log."""
+    planned = job.plan(request)
+    for each in planned.instruments:
+        if each.note:
+            _log.info("%s", each.note)
+    _log.info(
+        "%d requests for %d rows, about %.0f s", planned.requests, planned.rows_missing, planned.estimated_seconds
+    )
+    return planned
+
+
 def _work_task() -> Any:
     @task(task_id="backfill", map_index_template="{{ series.instrument }}", max_active_tis_per_dagrun=4)
     def backfill(series: dict[str, Any]) -> dict[str, object]:
         """Work on one instrument until nothing is left; a long wait gives the slot back."""
         get_current_context()["series"] = series  # type: ignore[typeddict-unknown-key]
-        with errors_as_task_states():
-            BackfillJob(settings_of_task()).work(series["run_id"], series_id=series["series_id"])
+        with errors_as_task_states(), BackfillJob(settings_of_task()) as job:
+            job.work(series["run_id"], series_id=series["series_id"])
         return series
 
     return backfill
@@ -162,8 +163,8 @@ def _summary_task() -> Any:
         run_id = get_current_context()["ti"].xcom_pull(task_ids="plan", key="run_id")
         if run_id is None:
             raise AirflowFailException("there is no plan: the log of the task plan says what to change")
-        with errors_as_task_states():
-            result = BackfillJob(settings_of_task()).finish(int(run_id))
+        with errors_as_task_states(), BackfillJob(settings_of_task()) as job:
+            result = job.finish(int(run_id))
         if result.state != "done":
             raise AirflowFailException(
                 f"{result.chunks_failed} chunks failed; trigger the DAG again to fetch what is missing. "
@@ -177,11 +178,11 @@ def _summary_task() -> Any:
 def _keep_fresh_task(dataset: Dataset) -> Any:
     @task(task_id="keep_fresh", retries=0)
     def keep_fresh() -> list[dict[str, object]]:
-        """Fetch from the newest row of each followed series until now."""
-        with errors_as_task_states():
-            job = BackfillJob(settings_of_task(), priority=Priority.LIVE)
-            run_key = f"airflow/{get_current_context()['dag'].dag_id}/{get_current_context()['run_id']}"
-            return [summary.as_json() for summary in job.keep_fresh(dataset, run_key)]
+        """Fetch what is new of each followed series; fail if something of it failed, so that Airflow shows it."""
+        context = get_current_context()
+        with errors_as_task_states(), BackfillJob(settings_of_task(), priority=Priority.LIVE) as job:
+            summaries = job.keep_fresh(dataset, f"airflow/{context['dag'].dag_id}", str(context["run_id"]))
+        return [summary.as_json() for summary in summaries]
 
     return keep_fresh
 

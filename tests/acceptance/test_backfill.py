@@ -106,7 +106,8 @@ def test_interrupted_it_ends_soon_gives_its_chunks_back_and_goes_on(
     assert process.returncode == 1
     assert "Aborted!" in errors
     assert "Traceback" not in errors
-    assert one_value(database_url, "SELECT count(*) FROM backfill_chunks WHERE state = 'running'") == 0
+    for table in ("backfill_chunks", "backfill_runs"):
+        assert one_value(database_url, f"SELECT count(*) FROM {table} WHERE state = 'running'") == 0
     kept = one_value(database_url, "SELECT sum(held) FROM coverage")
     assert backfill(settings, *BITCOIN, *TEN_DAYS)["inserted"] == ROWS - kept
 

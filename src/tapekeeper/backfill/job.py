@@ -11,14 +11,17 @@ from tapekeeper.backfill.plan import make_plan, start_run
 from tapekeeper.backfill.runner import Runner
 from tapekeeper.backfill.tools import open_database, tools_for
 from tapekeeper.clock import now_microseconds
+from tapekeeper.errors import BadData, RequestRejected, Stop
 from tapekeeper.http.rate_budget import Priority
 from tapekeeper.model.backfill import BackfillRequest, Direction, Mode
 from tapekeeper.model.window import Window
-from tapekeeper.store import catalogue, runs
+from tapekeeper.store import catalogue, runs, unfinished_runs
 from tapekeeper.store.migrate import check_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import TracebackType
+    from typing import Self
 
     from tapekeeper.model.backfill import BackfillPlan, Chunk, RowCounts, RunSummary
     from tapekeeper.model.series import Dataset
@@ -91,37 +94,79 @@ class BackfillJob:
         _log.info("%s", json.dumps({"event": "backfill_summary", **summary.as_json()}))
         return summary
 
+    def give_up(self, run_id: int, reason: str) -> None:
+        """End a run that its asker does not go on with."""
+        self._database.run(lambda cursor: unfinished_runs.give_up(cursor, run_id, error=reason))
+
     def fresh_requests(self, dataset: Dataset) -> list[BackfillRequest]:
-        """Return what keeps the followed series of a dataset fresh: from the newest row of each until now."""
+        """Return what keeps the followed series of a dataset fresh: from a little before the newest row until now."""
         now = now_microseconds()
         followed = self._database.run(lambda cursor: catalogue.kept_fresh(cursor, dataset))
         return [
             BackfillRequest(
                 dataset=dataset,
                 instruments=(name,),
-                window=Window(newest, now),
+                window=Window(start, now),
                 resolution=resolution,
                 direction=Direction.OLDEST_FIRST,
                 mode=Mode.MISSING_ONLY,
                 keep_fresh=True,
             )
-            for name, resolution, newest in followed
-            if newest + 2 * resolution.microseconds <= now
+            for name, resolution, start in followed
+            if start + resolution.microseconds <= now
         ]
 
-    def keep_fresh(self, dataset: Dataset, run_key: str) -> list[RunSummary]:
+    def keep_fresh(self, dataset: Dataset, job_key: str, turn: str) -> list[RunSummary]:
         """Fetch what is new for the followed series of a dataset, and return what was done.
+
+        Runs that an earlier turn of the same job left unfinished are gone on with first. What goes wrong with one
+        series ends only that series.
+
+        Args:
+            dataset: whose series.
+            job_key: the name of what calls this again and again; never twice at a time.
+            turn: the name of this call, the same when it is repeated after a `RetryLater`.
 
         Raises:
             RateLimited: the budget is exhausted for longer than a worker should wait.
+            Stop: some series could not be kept fresh; the message says how many, and why the first.
         """
-        summaries = []
+        unfinished = self._database.run(lambda cursor: unfinished_runs.unfinished_runs(cursor, f"{job_key}/"))
+        summaries = [self._go_on(run_id) for run_id in unfinished]
+        troubles = [error for summary in summaries for error in summary.errors]
         for request in self.fresh_requests(dataset):
-            key = f"{run_key}/{request.instruments[0]}/{request.resolution}"
-            run_id = self.find(key) or self.start(self.plan(request), key)
-            self.work(run_id)
-            summaries.append(self.finish(run_id))
+            key = f"{job_key}/{turn}/{request.instruments[0]}/{request.resolution}"
+            try:
+                summary = self._freshen(request, key)
+            except (BadData, RequestRejected) as error:
+                _log.error("%s is not kept fresh: %s", key, error)
+                troubles.append(str(error))
+                continue
+            if summary is not None:
+                summaries.append(summary)
+                troubles += summary.errors
+        if troubles:
+            raise Stop(f"not everything is fresh, {len(troubles)} times something went wrong, first: {troubles[0]}")
         return summaries
+
+    def _freshen(self, request: BackfillRequest, run_key: str) -> RunSummary | None:
+        """Fetch what is new of one series; None if nothing is, or if this turn has done it already."""
+        if self.find(run_key) is not None:
+            return None
+        planned = self.plan(request)
+        return self._go_on(self.start(planned, run_key)) if planned.requests else None
+
+    def _go_on(self, run_id: int) -> RunSummary:
+        self.work(run_id)
+        return self.finish(run_id)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        self.close()
 
     def close(self) -> None:
         """Close the connection of the job itself."""

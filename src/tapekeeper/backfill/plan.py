@@ -9,7 +9,7 @@ from tapekeeper.clock import format_moment
 from tapekeeper.errors import ConfigInvalid
 from tapekeeper.model.backfill import BackfillPlan, BackfillRequest, Direction, InstrumentPlan, Mode
 from tapekeeper.model.window import Window
-from tapekeeper.store import candles, catalogue, coverage, runs
+from tapekeeper.store import candles, catalogue, coverage, runs, unfinished_runs
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
@@ -98,10 +98,7 @@ def _available(request: BackfillRequest, instrument: Instrument, now: int) -> tu
     window = request.window.intersect(life) if life else None
     window = window.clipped_to_grid(step) if window else None
     if window is None:
-        return None, (
-            f"{instrument.name} has no complete candle in {request.window}: "
-            f"the venue's history begins at {format_moment(instrument.listed_at)}"
-        )
+        return None, _why_nothing(request, instrument, now)
     if request.window.start < life_start(instrument, step):
         return window, (
             f"the venue's history of {instrument.name} begins at {format_moment(instrument.listed_at)}, "
@@ -110,6 +107,16 @@ def _available(request: BackfillRequest, instrument: Instrument, now: int) -> tu
     if instrument.expires_at is not None and request.window.end > instrument.expires_at:
         return window, f"{instrument.name} expired at {format_moment(instrument.expires_at)}: the backfill ends there"
     return window, None
+
+
+def _why_nothing(request: BackfillRequest, instrument: Instrument, now: int) -> str:
+    """Return why the venue can have no complete candle of the asked window."""
+    nothing = f"{instrument.name} has no complete candle in {request.window}"
+    if request.window.end <= life_start(instrument, request.resolution.microseconds):
+        return f"{nothing}: the venue's history begins at {format_moment(instrument.listed_at)}"
+    if instrument.expires_at is not None and instrument.expires_at <= request.window.start:
+        return f"{nothing}: it expired at {format_moment(instrument.expires_at)}"
+    return f"{nothing}: no candle of {request.resolution} both opens there and is over at {format_moment(now)}"
 
 
 def life_start(instrument: Instrument, step: int) -> int:
@@ -134,6 +141,7 @@ def _write_run(cursor: Cursor, plan: BackfillPlan, run_key: str, now: int) -> in
         if existing is None:
             raise AssertionError(f"the run {run_key} was deleted while it was looked up")
         return existing
+    unfinished_runs.give_up_abandoned(cursor, request.dataset)
     known = [
         (catalogue.ensure_series(cursor, request.dataset, each.instrument, request.resolution).series_id, each)
         for each in plan.instruments

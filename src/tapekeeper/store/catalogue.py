@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tapekeeper.clock import from_microseconds, to_microseconds
 from tapekeeper.model.instrument import Instrument
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from tapekeeper.model.series import Dataset
     from tapekeeper.model.window import Window
+
+LOOK_BACK_DAYS: Final = 2
+"""How far before the newest row holes are looked for: two days of one-minute candles still are one request."""
 
 
 def ensure_series(cursor: Cursor, dataset: Dataset, instrument: Instrument, resolution: Resolution) -> Series:
@@ -100,21 +103,42 @@ def follow(cursor: Cursor, series_id: int, window: Window, *, keep_fresh: bool, 
 
 
 def kept_fresh(cursor: Cursor, dataset: Dataset) -> list[tuple[str, Resolution, int]]:
-    """Return the instrument, the resolution and the newest held open time (or the followed start) of the series
-    of a dataset that are followed without an end; moments in microseconds since 1970.
+    """Return the instrument, the resolution and the start, in microseconds since 1970, of what has to be looked at to
+    keep the series fresh that are followed without an end.
+
+    The start lies `LOOK_BACK_DAYS` before the newest row, or at the first followed day that was never planned: rows
+    that another backfill brought are no reason to forget what lies before them.
     """
     cursor.execute(
         """
-        SELECT name, resolution_seconds, coalesce(max(last_event_time), min(window_start))
-        FROM followed
+        WITH fresh AS (
+            SELECT series_id, min(window_start) AS followed_from
+            FROM followed
+            WHERE window_end IS NULL
+            GROUP BY series_id
+        )
+        SELECT name, resolution_seconds, greatest(followed_from, least(
+            coalesce(last_event_time, followed_from) - make_interval(days => %(look_back_days)s),
+            (
+                SELECT min(followed_day) AT TIME ZONE 'UTC'
+                FROM generate_series(
+                    date_trunc('day', followed_from AT TIME ZONE 'UTC'),
+                    clock_timestamp() AT TIME ZONE 'UTC',
+                    interval '1 day'
+                ) AS followed_day
+                WHERE NOT EXISTS (
+                    SELECT FROM coverage WHERE coverage.series_id = fresh.series_id AND coverage.day = followed_day::date
+                )
+            )
+        ))
+        FROM fresh
         JOIN series USING (series_id)
         JOIN instruments USING (instrument_id)
-        LEFT JOIN series_totals USING (series_id)
-        WHERE dataset = %s AND window_end IS NULL
-        GROUP BY name, resolution_seconds
+        JOIN series_totals USING (series_id)
+        WHERE dataset = %(dataset)s
         ORDER BY name, resolution_seconds
         """,
-        (dataset.name,),
+        {"dataset": dataset.name, "look_back_days": LOOK_BACK_DAYS},
     )
     return [(name, Resolution(seconds), to_microseconds(moment)) for name, seconds, moment in cursor.fetchall()]
 
