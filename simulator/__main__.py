@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from simulator.books import MOST_CHANGES_PER_SECOND
+from simulator.deribit.stream.load import LoadTerms
 from simulator.errors import ControlError
 from simulator.fault_basics import Fault
 from simulator.faults import parse_faults
@@ -71,6 +72,15 @@ def make_parser() -> argparse.ArgumentParser:
         default=1.0,
         help="how long heartbeats and idle sockets wait, 0.1 for a tenth; the market goes on as ever (default: 1)",
     )
+    load = parser.add_argument_group("load", "options that tick as fast as asked; what is sent is no part of the truth")
+    load.add_argument("--load", type=float, metavar="RATE", help="frames each second, such as 25000")
+    load.add_argument("--load-options", type=int, default=830, metavar="N", help="how many (default: %(default)s)")
+    replay = parser.add_argument_group("replay", "recorded frames, played to all who subscribe to something")
+    replay.add_argument("--replay", type=Path, metavar="FILE", help="one JSON document a line")
+    replay.add_argument(
+        "--replay-rate", type=float, default=0.0, help="frames each second; 0 is as fast as possible (default: 0)"
+    )
+    replay.add_argument("--replay-times", type=int, default=1, help="how often (default: %(default)s)")
     return parser
 
 
@@ -92,8 +102,12 @@ def main() -> int:
         instruments_terms=STRICT_INSTRUMENTS_TERMS if options.strict_instruments_limit else INSTRUMENTS_TERMS,
         status=options.rate_limit_status,
     )
-    terms = Terms(options.seed, options.quote_changes_per_second, options.time_scale)
-    application = make_application(terms, Clock(round(options.clock_offset_seconds * 1_000)), limits, faults)
+    clock = Clock(round(options.clock_offset_seconds * 1_000))
+    try:
+        application = make_application(_terms(options), clock, limits, faults)
+    except (ControlError, OSError) as error:
+        print(f"--replay {options.replay}: {error}", file=sys.stderr)  # noqa: T201
+        return 2
     try:
         asyncio.run(serve(application, Address(options.host, options.port)))
     except OSError as error:
@@ -102,13 +116,31 @@ def main() -> int:
     return 0
 
 
+def _terms(options: argparse.Namespace) -> Terms:
+    return Terms(
+        seed=options.seed,
+        quote_changes_per_second=options.quote_changes_per_second,
+        time_scale=options.time_scale,
+        load=None if options.load is None else LoadTerms(options.load_options, options.load),
+        replay=options.replay,
+        replay_frames_per_second=options.replay_rate,
+        replay_times=options.replay_times,
+    )
+
+
 def _problem(options: argparse.Namespace) -> str | None:
     """Return what is wrong with the options, or None."""
     if options.requests_per_second <= 0:
         return "--requests-per-second has to be above 0"
     if not 0 < options.quote_changes_per_second <= MOST_CHANGES_PER_SECOND:
         return f"--quote-changes-per-second has to be above 0, and {MOST_CHANGES_PER_SECOND:g} at most"
-    return None if options.time_scale > 0 else "--time-scale has to be above 0"
+    if options.time_scale <= 0:
+        return "--time-scale has to be above 0"
+    if options.load is not None and (options.load < 0 or options.load_options < 1):
+        return "--load has to be 0 or above, --load-options above 0"
+    if options.replay_rate < 0 or options.replay_times < 1:
+        return "--replay-rate has to be 0 or above, --replay-times above 0"
+    return None
 
 
 def _read_faults(path: Path | None) -> tuple[Fault, ...]:

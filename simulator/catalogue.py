@@ -106,6 +106,12 @@ class Catalogue:
         """Return what expired recently."""
         return [instrument for instrument in self.between(now - RECENTLY_EXPIRED, now) if instrument.end <= now]
 
+    def combo_of(self, option: VenueInstrument) -> str | None:
+        """Return the name of the option combo of the same expiry, if there is one."""
+        root = option.name.split("-")[0]
+        chain = self._chain(root, option.expiry_day) if option.expiry_day and root in UNDERLYINGS else {}
+        return next((one.name for one in chain.values() if one.kind == "option_combo"), None)
+
     def settle(self, instrument: VenueInstrument, now: int) -> VenueInstrument:
         """End the life of an instrument now, and return it as it is from here on."""
         settled = self._by_hand[instrument.name] = instrument.settled(now)

@@ -101,6 +101,7 @@ class Control:
         return answer(
             {
                 **self._counters.as_json(),
+                **self._hub.as_json(),
                 "now": self._world.clock.now(),
                 "seed": self._world.seed,
                 "limits_enabled": self._limits.enabled,

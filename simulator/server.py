@@ -6,6 +6,7 @@ import asyncio
 import signal
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from aiohttp import web
 
@@ -15,6 +16,8 @@ from simulator.counters import Counters
 from simulator.deribit.http import DeribitApi
 from simulator.deribit.stream.heartbeat import Patience
 from simulator.deribit.stream.hub import Hub
+from simulator.deribit.stream.load import LoadTerms
+from simulator.deribit.stream.replay import Recording, Replay
 from simulator.fault_basics import Fault
 from simulator.fault_plan import FaultPlan
 from simulator.limits import Limits
@@ -40,15 +43,30 @@ class Terms:
     """Of each instrument."""
     time_scale: float = 1.0
     """How long the venue waits, beside the real one."""
+    load: LoadTerms | None = None
+    replay: Path | None = None
+    replay_frames_per_second: float = 0.0
+    """0 for as fast as the socket takes them."""
+    replay_times: int = 1
 
 
 def make_application(terms: Terms, clock: Clock, limits: Limits, faults: tuple[Fault, ...] = ()) -> web.Application:
-    """Return the whole simulator as a web application."""
+    """Return the whole simulator as a web application.
+
+    Raises:
+        OSError: the recording cannot be read.
+        ControlError: it is none, or the load asks for what cannot be.
+    """
     world = World(terms.seed, clock, terms.quote_changes_per_second)
     plan, counters = FaultPlan(terms.seed), Counters()
     plan.replace(faults, time.monotonic())
     application = web.Application(middlewares=[explain_errors])
     hub = Hub(world, plan, limits, counters, Patience(terms.time_scale))
+    if terms.load is not None:
+        hub.begin_load(terms.load)
+    if terms.replay is not None:
+        recording, pace = Recording(terms.replay), terms.replay_frames_per_second
+        hub.replay = Replay(recording, hub.floor.publisher, pace, terms.replay_times)
     hub.add_routes(application)
     DeribitApi(world, plan, limits, counters).add_routes(application.router)
     Control(world, plan, limits, counters, hub).add_routes(application.router)

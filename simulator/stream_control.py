@@ -8,6 +8,7 @@ from aiohttp import web
 
 from simulator.back_door import answer, asked_object, asked_window, positive
 from simulator.deribit.stream.hub import Hub
+from simulator.deribit.stream.load import KINDS, LoadTerms
 from simulator.errors import ControlError
 from simulator.frame_faults import CutManner, VenueRestart
 
@@ -26,6 +27,7 @@ class StreamControl:
         router.add_post("/control/cut", self.cut)
         router.add_post("/control/restart", self.restart)
         router.add_post("/control/streams", self.set_streams)
+        router.add_post("/control/load", self.load)
 
     async def quotes(self, request: web.Request) -> web.Response:
         """Answer with every change of the top of the book in `[start, end)`, as columns; null for no quote."""
@@ -64,6 +66,27 @@ class StreamControl:
         seconds = 0.0 if seconds == 0 else positive(seconds, "seconds")
         self._hub.restart(VenueRestart(kind="venue_restart", seconds=seconds, how=how))
         return answer({"seconds": seconds})
+
+    async def load(self, request: web.Request) -> web.Response:
+        """Send for load: {"frames_per_second": 25000, "options": 830, "currency": "ETH", "shares": {"book": 1, ...}}.
+
+        All options of the currency are settled, and as many are listed as are wanted. Asked again, the pace changes.
+        """
+        body = await asked_object(request, ("frames_per_second", "options", "currency", "shares"))
+        terms = LoadTerms()
+        pace = body.get("frames_per_second", terms.frames_per_second)
+        shares = body.get("shares", terms.shares)
+        if not isinstance(shares, dict) or not shares or set(shares) - set(KINDS):
+            raise ControlError(f"shares is {shares!r}: it has to be an object with some of {', '.join(KINDS)}")
+        load = self._hub.begin_load(
+            LoadTerms(
+                options=round(positive(body.get("options", terms.options), "options")),
+                frames_per_second=0.0 if pace == 0 else positive(pace, "frames_per_second"),
+                currency=str(body.get("currency", terms.currency)),
+                shares={kind: round(positive(share, kind)) for kind, share in shares.items()},
+            )
+        )
+        return answer(load.as_json())
 
     async def set_streams(self, request: web.Request) -> web.Response:
         """Change how long the venue waits, and for whom: {"time_scale": 0.1, "slow_reader_bytes": 16000000}."""

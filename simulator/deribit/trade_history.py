@@ -20,6 +20,8 @@ DEFAULT_COUNT: Final = 10
 MOST_TRADES: Final = 1_000
 _ID_EPOCH: Final = 1_500_000_000_000
 _LIQUIDATIONS: Final = 0.002
+_TAGGED: Final = 0.02
+"""The part of an option's trades that were legs of a combo; as many were block trades."""
 _NUMBERS_PER_MILLISECOND: Final = 1_000_000
 
 
@@ -101,11 +103,25 @@ def trade_rows(world: World, instrument: VenueInstrument, trades: Trades) -> lis
     if is_option:
         columns["iv"] = np.round(world.market.volatility(instrument, trades.time) * 100, 2).tolist()
     rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    _tag(world, instrument, trades, rows)
+    return rows
+
+
+def _tag(world: World, instrument: VenueInstrument, trades: Trades, rows: list[dict[str, object]]) -> None:
+    """Mark liquidations of futures, and trades of options that were legs of a combo or of a block trade."""
+    chance = uniforms(key_of(world.seed, "liquidation", instrument.name), trades.sequence)
     if instrument.kind == "future":
-        chance = uniforms(key_of(world.seed, "liquidation", instrument.name), trades.sequence)
         for position in np.flatnonzero(chance < _LIQUIDATIONS).tolist():
             rows[position]["liquidation"] = "T"
-    return rows
+    if instrument.kind != "option":
+        return
+    combo = world.catalogue.combo_of(instrument)
+    for position in np.flatnonzero(chance < 2 * _TAGGED).tolist():
+        number = str(rows[position]["trade_id"]).rsplit("-", 1)[-1]
+        if chance[position] >= _TAGGED:
+            rows[position] |= {"block_trade_id": f"BLOCK-{number}", "block_trade_leg_count": 1}
+        elif combo is not None:
+            rows[position] |= {"combo_id": combo, "combo_trade_id": number}
 
 
 def _page(

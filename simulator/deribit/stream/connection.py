@@ -90,9 +90,9 @@ class Connection:
         self._outbox += self._mischief.pass_on(frame, fired, now)
         self._suffer(fired, now)
 
-    def deliver_ready(self, frame: bytes) -> None:
-        """Take a frame that is encoded to the last byte; no fault befalls it."""
-        self._ready.append(frame)
+    def deliver_ready(self, frames: bytes) -> None:
+        """Take frames that are encoded to the last byte; no fault befalls them."""
+        self._ready.append(frames)
 
     def send(self, payload: bytes) -> None:
         """Take anything else that is to be sent."""

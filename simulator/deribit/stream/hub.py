@@ -16,9 +16,12 @@ from simulator.deribit.stream.connection import Connection
 from simulator.deribit.stream.floor import Floor
 from simulator.deribit.stream.heartbeat import Patience
 from simulator.deribit.stream.lifecycle import Lifecycle
+from simulator.deribit.stream.load import Load, LoadTerms
 from simulator.deribit.stream.publisher import Publisher
+from simulator.deribit.stream.replay import Replay
 from simulator.deribit.stream.source import Source
 from simulator.deribit.stream.wire import Wire
+from simulator.errors import ControlError
 from simulator.fault_plan import FaultPlan
 from simulator.faults import ServerError
 from simulator.frame_faults import CutManner, VenueRestart
@@ -27,6 +30,7 @@ from simulator.world import World
 
 _LOGGER: Final = logging.getLogger(__name__)
 _LONGEST_PAUSE: Final = 0.02
+_PAUSE_UNDER_LOAD: Final = 0.004
 _LARGEST_REQUEST: Final = 4_000_000
 
 
@@ -39,6 +43,8 @@ class Hub:
         lifecycle = Lifecycle(world, publisher, moment)
         self.floor = Floor(world, plan, limits, counters, patience, publisher, lifecycle)
         self.connections: dict[int, Connection] = {}
+        self.load: Load | None = None
+        self.replay: Replay | None = None
         self._opened = 0
         self._refusing_until = 0.0
 
@@ -76,9 +82,27 @@ class Hub:
             self.floor.counters.faults[restart.kind] += 1
             self.restart(restart)
         self.floor.catch_up(self.floor.world.clock.now())
+        if self.load is not None:
+            self.load.send_due()
+        if self.replay is not None:
+            self.replay.attend(self.connections.values(), now)
         for connection in list(self.connections.values()):
             connection.attend(now)
             connection.flush(now)
+
+    def begin_load(self, terms: LoadTerms) -> Load:
+        """Send frames for load from now on, or change the pace of a load that has begun.
+
+        Raises:
+            ControlError: the currency has no options, or another load has begun.
+        """
+        if self.load is None:
+            self.load = Load(self.floor, terms)
+        elif (self.load.terms.options, self.load.terms.currency) == (terms.options, terms.currency):
+            self.load.change_pace(terms.frames_per_second)
+        else:
+            raise ControlError("a load has begun: only its frames_per_second can be changed")
+        return self.load
 
     def restart(self, restart: VenueRestart) -> None:
         """End every connection, refuse new ones and requests for a while, and begin change ids anew."""
@@ -111,6 +135,8 @@ class Hub:
             "frames": dict(self.floor.frames),
             "time_scale": self.floor.patience.scale,
             "slow_reader_bytes": self.floor.slow_reader_bytes,
+            "load": None if self.load is None else self.load.as_json(),
+            "replay": None if self.replay is None else self.replay.as_json(),
         }
 
     async def _serve(self, address: str, socket: web.WebSocketResponse, wire: Wire) -> None:
@@ -127,7 +153,10 @@ class Hub:
     async def _run(self) -> None:
         while True:
             try:
+                began = time.thread_time()
                 self.beat()
+                if self.load is not None:
+                    self.load.spent += time.thread_time() - began
             except Exception:
                 _LOGGER.exception("the streams broke")
                 raise
@@ -135,11 +164,11 @@ class Hub:
 
     def _pause(self) -> float:
         """Return how long nothing is to be done, in seconds."""
-        next_at = self.floor.publisher.next_at
+        next_at, longest = self.floor.publisher.next_at, _LONGEST_PAUSE if self.load is None else _PAUSE_UNDER_LOAD
         if next_at is None:
-            return _LONGEST_PAUSE
+            return longest
         wait = (next_at + 1) / 1_000 - self.floor.world.clock.microseconds() / 1_000_000
-        return min(max(wait, 0.0005), _LONGEST_PAUSE)
+        return min(max(wait, 0.0005), longest)
 
     async def _living(self, _: web.Application) -> AsyncIterator[None]:
         task = asyncio.create_task(self._run())

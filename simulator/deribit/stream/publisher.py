@@ -30,6 +30,9 @@ class Listener(Protocol):
     def deliver(self, frame: Frame) -> None:
         """Take one notification."""
 
+    def deliver_ready(self, frames: bytes) -> None:
+        """Take notifications that are encoded to the last byte, as they go through the socket."""
+
 
 @dataclass(slots=True)
 class _Open:
@@ -48,6 +51,8 @@ class Publisher:
         self._source = source
         self.moment = moment
         """Everything up to here, itself included, has been told."""
+        self.special: dict[str, Channel] = {}
+        """Channels that exist beside those of the world, or instead of them: of a load, of a replay."""
         self._open: dict[str, _Open] = {}
         self._calendar: list[tuple[int, int, str]] = []
         self._turns = count(1)
@@ -64,7 +69,7 @@ class Publisher:
             VenueError: 13778, it is a raw one.
         """
         known = self._open.get(name)
-        return known.channel if known is not None else open_channel(self._source, name, self.moment)
+        return known.channel if known is not None else self._make(name)
 
     def listen(self, channel: Channel, listener: Listener) -> None:
         """Tell a listener from now on what is said on a channel, and first how things are."""
@@ -107,8 +112,16 @@ class Publisher:
         """Ask all streams anew when they speak, after something about instruments was changed."""
         self._calendar.clear()
         for name, one in self._open.items():
-            one.channel = open_channel(self._source, name, self.moment) or one.channel
+            one.channel = self._make(name) or one.channel
             self._schedule(one)
+
+    def listeners(self, name: str) -> list[Listener]:
+        """Return who listens to a channel now."""
+        one = self._open.get(name)
+        return [] if one is None else one.listeners
+
+    def _make(self, name: str) -> Channel | None:
+        return self.special.get(name) or open_channel(self._source, name, self.moment)
 
     def _schedule(self, one: _Open) -> None:
         one.turn = next(self._turns)
