@@ -1,0 +1,137 @@
+"""What the collector knows of one instrument: its book, its latest values, its chain of trades, and what is missing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from tapekeeper.clock import MICROSECONDS_PER_SECOND
+from tapekeeper.model.quote import Quote
+from tapekeeper.venues.deribit.book import Book, BookState, ChainBroken, TopChange
+from tapekeeper.venues.deribit.trade_chain import TradeChain
+
+if TYPE_CHECKING:
+    from collector.notes import Evidence, Piece
+    from collector.session import Session
+    from tapekeeper.model.gap import Cause
+    from tapekeeper.store.option_series import OptionSeries, Position
+    from tapekeeper.venues.deribit.messages import BookMessage, TickerMessage
+
+
+class Hole(NamedTuple):
+    """An interruption that has not ended."""
+
+    start: int
+    """From here on something may be missing; in microseconds since 1970."""
+    cause: Cause
+    evidence: Evidence
+
+
+@dataclass(slots=True)
+class MissingTrades:
+    """Trades that did not come, by their numbers, both included."""
+
+    first: int
+    last: int
+    remaining: int
+    """How many have still not come."""
+
+
+class InstrumentTape:
+    """The state of one instrument; moments in microseconds since 1970."""
+
+    def __init__(self, name: str, series: OptionSeries, last_trade_seq: int | None) -> None:
+        self.name = name
+        self.series = series
+        self.book = Book()
+        self.chain = TradeChain(last_trade_seq)
+        self.session: Session | None = None
+        """Where its channels are subscribed."""
+        self.hole: Hole | None = None
+        """In the quotes."""
+        self.trades_hole: Hole | None = None
+        """Since when trades may have been missed without a sweep."""
+        self.subscribed_at: int | None = None
+        """When the venue accepted its trades channel; None while it is not subscribed."""
+        self.wanted_from: int | None = None
+        """When its trades were wanted first; older ones are none of ours."""
+        self.missing_trades: list[MissingTrades] = []
+        self.last_book_time = 0
+        self.last_trade_time = 0
+        self.is_followed = False
+        self.accounted_until = 0
+        self.unverified: list[Piece] = []
+        """Pieces of time after `accounted_until` that lie in recorded gaps."""
+        self.ends_at: int | None = None
+        """Set once it is followed no longer."""
+        self._ticker: TickerMessage | None = None
+        self._ticker_top: tuple[float | None, ...] | None = None
+
+    @property
+    def has_whole_book(self) -> bool:
+        """Whether its quotes are verified at this moment."""
+        return self.hole is None and self.book.state is BookState.LIVE
+
+    def resume(self, position: Position, hole: Hole) -> None:
+        """Go on after a restart where the database is."""
+        self.is_followed, self.wanted_from = True, 0
+        self.accounted_until = hole.start // MICROSECONDS_PER_SECOND * MICROSECONDS_PER_SECOND
+        self.last_trade_time = position.last_trade_time or 0
+        self.hole = self.trades_hole = hole
+
+    def apply_book(self, message: BookMessage, received_at: int) -> Quote | ChainBroken | None:
+        """Take a frame of the book; return the quote that it makes, or how it breaks the chain."""
+        change = self.book.apply(message, received_at)
+        if type(change) is ChainBroken:
+            return change
+        if self.book.state is BookState.LIVE:
+            self.last_book_time = max(self.last_book_time, message.event_time)
+        return self._quote(change, received_at) if isinstance(change, TopChange) else None
+
+    def apply_ticker(self, message: TickerMessage, received_at: int) -> Quote | None:
+        """Take the latest values; while the book is not whole, a top that differs makes a quote."""
+        self._ticker = message
+        if self.hole is None:
+            return None
+        top = (message.bid_price, message.bid_size, message.ask_price, message.ask_size)
+        if top == self._ticker_top:
+            return None
+        self._ticker_top = top
+        return self._quote(TopChange(message.event_time, 0, *top), received_at, from_ticker=True)
+
+    def break_off(self, hole: Hole) -> None:
+        """Begin a hole in the quotes, unless there is one."""
+        self._ticker_top = None
+        if self.hole is None and self.is_followed:
+            self.hole = hole
+
+    def filled(self, trade_seq: int) -> MissingTrades | None:
+        """Note that a missing trade came; return the range that is whole by it, if there is one."""
+        for missing in self.missing_trades:
+            if missing.first <= trade_seq <= missing.last:
+                missing.remaining -= 1
+                if missing.remaining:
+                    return None
+                self.missing_trades.remove(missing)
+                return missing
+        return None
+
+    def _quote(self, top: TopChange, received_at: int, *, from_ticker: bool = False) -> Quote:
+        ticker = self._ticker
+        return Quote(
+            self.series.instrument_id,
+            top.event_time,
+            received_at,
+            top.change_id,
+            top.bid_price,
+            top.bid_size,
+            top.ask_price,
+            top.ask_size,
+            ticker.mark_price if ticker else None,
+            ticker.underlying_price if ticker else None,
+            ticker.mark_iv if ticker else None,
+            ticker.bid_iv if ticker else None,
+            ticker.ask_iv if ticker else None,
+            ticker.open_interest if ticker else None,
+            from_ticker,
+        )
