@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
-from tapekeeper.errors import RetryLater, Stop
+from tapekeeper.errors import ConfigInvalid, RetryLater, Stop
 from tapekeeper.settings import DatabaseSettings, Settings, read_settings
 
 CONNECTION_ID = "tapekeeper"
@@ -22,7 +22,14 @@ def settings_of_task() -> Settings:
     """Return the settings of this process, with the database that Airflow's connection names."""
     settings = read_settings(os.environ)
     url = BaseHook.get_connection(CONNECTION_ID).get_uri()
-    database = DatabaseSettings(url=SecretStr(url), connect_timeout_seconds=settings.database.connect_timeout_seconds)
+    try:
+        database = DatabaseSettings(
+            url=SecretStr(url), connect_timeout_seconds=settings.database.connect_timeout_seconds
+        )
+    except ValidationError as error:
+        # The text of the first error holds no part of the address, which may hold a password.
+        reason = error.errors(include_url=False, include_input=False)[0]["msg"].removeprefix("Value error, ")
+        raise ConfigInvalid(f"Airflow's connection {CONNECTION_ID!r}: its address {reason}") from None
     return settings.model_copy(update={"database": database})
 
 

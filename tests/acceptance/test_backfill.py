@@ -73,6 +73,8 @@ def test_only_what_is_missing_is_fetched(settings: dict[str, str], database_url:
     backfill(settings, *BITCOIN, "--start", "2024-03-06", "--end", "2024-03-07")
     summary = backfill(settings, *BITCOIN, *TEN_DAYS, "--direction", "oldest first")
     assert summary["inserted"] == ROWS - 2_160 - 1_440
+    part = backfill(settings, *BITCOIN, "--start", "2024-03-04T06:00Z", "--end", "2024-03-05", "--mode", "full refresh")
+    assert (part["earliest"], part["latest"]) == ("2024-03-04T06:00:00Z", "2024-03-04T23:59:00Z")
     assert held_candles(database_url, "BTC-PERPETUAL", WINDOW) == true_candles(simulator, "BTC-PERPETUAL", WINDOW)
 
 
@@ -212,6 +214,18 @@ def test_a_start_before_the_listing_goes_on_from_there(
     assert summary["inserted"] == summary["requested"]
     window = Window(parse_moment(start, now=0), parse_moment(end, now=0))
     assert held_candles(database_url, instrument, window, 3_600) == true_candles(simulator, instrument, window, "60")
+
+
+@pytest.mark.parametrize(
+    ("window", "reason"),
+    [
+        (["--start", "2016-01-01", "--end", "2016-02-01"], "the venue's history begins at 2018-08-1"),
+        (["--start", "2024-03-01T00:00:30Z", "--end", "2024-03-01T00:00:40Z"], "no candle of 1m both opens there and"),
+    ],
+)
+def test_a_window_without_a_candle_says_why(window: list[str], reason: str, settings: dict[str, str]) -> None:
+    output, _ = run_tapekeeper(["plan", "perpetuals", *BITCOIN, *window, "--json"], settings)
+    assert reason in json_of(output)["instruments"][0]["note"]
 
 
 @pytest.mark.parametrize(

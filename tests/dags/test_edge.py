@@ -41,3 +41,14 @@ def test_anything_else_is_left_to_the_retries_of_the_task(airflow_metadata: None
     for error in errors:
         with pytest.raises(type(error), match="odd"), errors_as_task_states():
             raise error
+
+
+def test_a_connection_of_another_kind_is_told_without_its_password(
+    airflow_metadata: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tapekeeper_airflow.edge import settings_of_task
+
+    monkeypatch.setenv("AIRFLOW_CONN_TAPEKEEPER", "mysql://user:secret@host/database")
+    with pytest.raises(ConfigInvalid, match="connection 'tapekeeper': its address must look like postgresql") as raised:
+        settings_of_task()
+    assert "secret" not in str(raised.value)

@@ -20,6 +20,7 @@ from tapekeeper.store.rate_budgets import (
     ConnectionSlots,
     DatabaseRateBudget,
     LocalRateBudget,
+    local_share,
 )
 from tests.support.processes import wait_for
 
@@ -199,3 +200,10 @@ def test_connection_slots_are_free_again_when_their_holder_dies(database_url: st
     wait_for(free_again)
     for holder in holders:
         holder.close()
+
+
+def test_the_threads_of_a_process_have_one_share_while_the_database_is_away() -> None:
+    local = local_share(FROZEN)
+    threads = [DatabaseRateBudget(Database("postgresql://nobody@127.0.0.1:1/none"), FROZEN, local) for _ in range(4)]
+    granted = [budget.acquire(1, Priority.LIVE) == 0 for budget in threads for _ in range(4)]
+    assert granted.count(True) == FROZEN.burst // 4

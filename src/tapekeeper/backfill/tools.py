@@ -10,7 +10,7 @@ from tapekeeper.http.client import HttpClient
 from tapekeeper.store.api_requests import ApiRequestLog
 from tapekeeper.store.candles import INCOMING_TABLE
 from tapekeeper.store.database import Database
-from tapekeeper.store.rate_budgets import ConnectionSlots, DatabaseRateBudget
+from tapekeeper.store.rate_budgets import ConnectionSlots, DatabaseRateBudget, LocalRateBudget, local_share
 from tapekeeper.venues.deribit.limits import GET_INSTRUMENTS_LIMIT, rest_limit
 from tapekeeper.venues.deribit.rest import DeribitRest
 
@@ -26,11 +26,13 @@ if TYPE_CHECKING:
 
 def tools_for(dataset: Dataset, settings: Settings, priority: Priority) -> MakeTools:
     """Return what makes the tools of each worker of a dataset."""
-    makers = {"deribit": _deribit}
+    makers = {"deribit": (_deribit, rest_limit(settings.deribit))}
     if dataset.venue not in makers:
         raise ConfigInvalid(f"there is no backfill for the venue {dataset.venue}: choose one of {', '.join(makers)}")
-    make = makers[dataset.venue]
-    return lambda while_waiting: make(settings, priority, while_waiting)
+    make, limit = makers[dataset.venue]
+    # One for all workers: while the database is away their sum must stay below the share of one process.
+    local = local_share(limit)
+    return lambda while_waiting: make(settings, priority, while_waiting, local)
 
 
 def open_database(settings: Settings, *, application_name: str, prepare: str = "SELECT") -> Database:
@@ -43,17 +45,23 @@ def open_database(settings: Settings, *, application_name: str, prepare: str = "
     )
 
 
-def _deribit(settings: Settings, priority: Priority, while_waiting: Callable[[], None]) -> WorkerTools:
+def _deribit(
+    settings: Settings, priority: Priority, while_waiting: Callable[[], None], local: LocalRateBudget
+) -> WorkerTools:
     data = open_database(settings, application_name="tapekeeper backfill", prepare=INCOMING_TABLE)
     # A permit that a crash forgets costs one request too many; waiting for the disk would cost every request.
     side = open_database(settings, application_name="tapekeeper budget", prepare="SET synchronous_commit = off")
     log = ApiRequestLog(side)
-    ConnectionSlots(side, "deribit.connections", settings.deribit.connections_maximum).take(priority)
+    try:
+        ConnectionSlots(side, "deribit.connections", settings.deribit.connections_maximum).take(priority)
+    except BaseException:
+        side.close()
+        raise
     client = HttpClient(
         settings.http,
         venue="deribit",
         base_url=settings.deribit.rest_url,
-        budget=DatabaseRateBudget(side, rest_limit(settings.deribit)),
+        budget=DatabaseRateBudget(side, rest_limit(settings.deribit), local),
         log=log,
         priority=priority,
         on_wait=while_waiting,

@@ -127,7 +127,8 @@ def kept_fresh(cursor: Cursor, dataset: Dataset) -> list[tuple[str, Resolution, 
                     interval '1 day'
                 ) AS followed_day
                 WHERE NOT EXISTS (
-                    SELECT FROM coverage WHERE coverage.series_id = fresh.series_id AND coverage.day = followed_day::date
+                    SELECT FROM coverage
+                    WHERE coverage.series_id = fresh.series_id AND coverage.day = followed_day::date
                 )
             )
         ))

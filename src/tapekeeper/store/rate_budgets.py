@@ -95,17 +95,24 @@ class LocalRateBudget:
             self._blocked_until = max(self._blocked_until, time.monotonic() + pause)
 
 
+def local_share(limit: RateLimit) -> LocalRateBudget:
+    """Return what one process grants itself of a limit while the database is away."""
+    return LocalRateBudget(
+        RateLimit(limit.name, limit.permits_per_second * LOCAL_SHARE, max(1, int(limit.burst * LOCAL_SHARE)))
+    )
+
+
 class DatabaseRateBudget:
     """The bucket that all processes share; while the database is away, a local one at a quarter of the pace."""
 
-    def __init__(self, database: Database, limit: RateLimit) -> None:
-        """`database` is a connection of its own: a permit must not wait for a transaction of data."""
+    def __init__(self, database: Database, limit: RateLimit, local: LocalRateBudget | None = None) -> None:
+        """`database` is a connection of its own: a permit must not wait for a transaction of data. `local` is the
+        share of this process, which the budgets of its threads have in common; see `local_share`.
+        """
         self._database = database
         self._limit = limit
         self._known = False
-        self._local = LocalRateBudget(
-            RateLimit(limit.name, limit.permits_per_second * LOCAL_SHARE, max(1, int(limit.burst * LOCAL_SHARE)))
-        )
+        self._local = local or local_share(limit)
 
     def acquire(self, weight: float, priority: Priority) -> float:
         """Take `weight` permits and return 0, or return the seconds to wait before asking again."""

@@ -247,16 +247,18 @@ def summarise(cursor: Cursor, run_id: int) -> RunSummary:
 
 
 def _extent(cursor: Cursor, run_id: int) -> tuple[str | None, str | None]:
-    """Return the first and last open time that is held inside the days of the run's chunks."""
+    """Return the first and last open time that is held inside the run's chunks."""
     cursor.execute(
         """
-        SELECT min(first_event_time), max(last_event_time)
+        SELECT min(held.first), max(held.last)
         FROM (
-            SELECT series_id, min(window_start) AS first, max(window_end) AS last
+            SELECT series_id, min(window_start) AS span_start, max(window_end) AS span_end
             FROM backfill_chunks WHERE run_id = %s GROUP BY series_id
         ) AS span
-        JOIN coverage ON coverage.series_id = span.series_id
-            AND coverage.day BETWEEN (first AT TIME ZONE 'UTC')::date AND (last AT TIME ZONE 'UTC')::date
+        CROSS JOIN LATERAL (
+            SELECT min(open_time) AS first, max(open_time) AS last FROM candles
+            WHERE candles.series_id = span.series_id AND open_time >= span_start AND open_time < span_end
+        ) AS held
         """,
         (run_id,),
     )
