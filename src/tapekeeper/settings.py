@@ -116,7 +116,7 @@ class BackfillSettings(Concern):
     attempts_per_chunk: int = Field(default=4, ge=1, le=50)
     """Tries of a chunk whose answer was bad data before it is failed."""
     lease_seconds: float = Field(default=60.0, ge=1, le=3600)
-    """How long a silent worker keeps its chunk before another may take it."""
+    """How long a silent worker keeps its chunk before another may take it; more than twice the HTTP timeout."""
     progress_rows: int = Field(default=10_000, ge=1)
     """A log line each time this many candles have been written."""
 
