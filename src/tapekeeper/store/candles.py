@@ -223,7 +223,7 @@ def _days_of(candles: Candles) -> list[_Day]:
 
 
 def storable(value: object) -> object:
-    """Return a JSON value that PostgreSQL can hold: no character NUL, no half of a character, no number that is none."""
+    """Return a JSON value that PostgreSQL can hold: no NUL, no half of a character, no number that is none."""
     if isinstance(value, str):
         return value.replace("\x00", "\\u0000").encode(errors="backslashreplace").decode()
     if isinstance(value, float) and not math.isfinite(value):
