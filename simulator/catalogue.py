@@ -242,7 +242,7 @@ def _option(
         tick_size=0.0001,
         contract_size=1.0,
         min_trade_amount=1.0 if is_linear else 0.1,
-        trades_per_hundred_days=0 if chance < 0.1 else round(20 * 100**chance),
+        trades_per_hundred_days=0 if chance < 0.1 else round(2_000 * 60**chance),
         settlement_period=expiries.settlement_period(day),
         tick_size_steps=() if is_linear else _INVERSE_OPTION_STEPS,
         strike=strike,
