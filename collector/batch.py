@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -19,6 +20,7 @@ from collector.notes import (
     Unfollowed,
 )
 from tapekeeper.clock import MICROSECONDS_PER_SECOND
+from tapekeeper.errors import AuthRejected, RetryLater, SchemaTooOld, StorageFull
 from tapekeeper.model.gap import Cause, GapState, Loss, Sequences
 from tapekeeper.model.quote import Quote
 from tapekeeper.model.trade import Trade
@@ -27,6 +29,7 @@ from tapekeeper.store.account import Seconds, account_seconds
 from tapekeeper.store.gaps import begin_repair, classify, close_gap, open_gap, open_gaps
 from tapekeeper.store.losses import record_losses
 from tapekeeper.store.option_series import follow_from, unfollow
+from tapekeeper.store.poison import write_ticks_or_quarantine
 from tapekeeper.store.sessions import close_session, open_session
 from tapekeeper.store.ticks import TickCounts, write_ticks
 
@@ -36,8 +39,11 @@ if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
 
     from collector.notes import Piece
+    from tapekeeper.store.database import Database
 
-BY = "collector"
+BY: Final = "collector"
+AWAY: Final = (RetryLater, AuthRejected, SchemaTooOld, StorageFull)
+"""What ends by itself, or when a person does something: until then batches are kept."""
 
 
 class Batch(msgspec.Struct, frozen=True, array_like=True):
@@ -50,16 +56,6 @@ class Batch(msgspec.Struct, frozen=True, array_like=True):
     notes: list[Note]
     """Told after the rows."""
 
-    def halves(self) -> list[Batch]:
-        """Return two batches that together are this one, or one that cannot be divided any more."""
-        parts = [Batch([note], [], [], []) for note in self.announced]
-        if self.quotes or self.trades:
-            quotes, trades = (len(self.quotes) + 1) // 2, len(self.trades) // 2
-            parts += [Batch([], self.quotes[:quotes], self.trades[:trades], [])]
-            parts += [Batch([], self.quotes[quotes:], self.trades[trades:], [])]
-        parts += [Batch([], [], [], [note]) for note in self.notes]
-        return [part for part in parts if part.announced or part.quotes or part.trades or part.notes]
-
 
 def apply(cursor: Cursor, batch: Batch, collector: str) -> TickCounts:
     """Write a batch, and return what it did to the rows."""
@@ -67,6 +63,32 @@ def apply(cursor: Cursor, batch: Batch, collector: str) -> TickCounts:
     counts = write_ticks(cursor, batch.quotes, batch.trades)
     _tell(cursor, batch.notes, collector)
     return counts
+
+
+def apply_apart(database: Database, batch: Batch, collector: str) -> tuple[TickCounts, list[tuple[Note, Exception]]]:
+    """Write a batch that cannot be written as a whole: everything by itself, and what cannot be written is left out.
+
+    Returns:
+        what it did to the rows, those in quarantine among them, and the notes that the database refuses.
+
+    Raises:
+        TapekeeperError: the database is away; the same batch can be written again.
+    """
+    refused = _tell_apart(database, batch.announced, collector)
+    counts = write_ticks_or_quarantine(database, batch.quotes, batch.trades)
+    return counts, refused + _tell_apart(database, batch.notes, collector)
+
+
+def _tell_apart(database: Database, notes: Iterable[Note], collector: str) -> list[tuple[Note, Exception]]:
+    refused: list[tuple[Note, Exception]] = []
+    for note in notes:
+        try:
+            database.run(partial(_tell, notes=[note], collector=collector))
+        except AWAY:
+            raise
+        except Exception as error:  # noqa: BLE001 (whatever is wrong with a note must not cost the others)
+            refused.append((note, error))
+    return refused
 
 
 def _tell(cursor: Cursor, notes: Iterable[Note], collector: str) -> None:

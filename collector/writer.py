@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
-from collector.batch import Batch, apply
+from collector.batch import AWAY, Batch, apply, apply_apart
 from collector.buffer import Loss
 from collector.counters import Table
 from collector.notes import QuotesLost
 from collector.spool import SpoolFull
 from tapekeeper.clock import MICROSECONDS_PER_SECOND, day_of, now_microseconds
-from tapekeeper.errors import AuthRejected, RetryLater, SchemaTooOld, StorageFull, TapekeeperError
+from tapekeeper.errors import TapekeeperError
 from tapekeeper.model.gap import Cause
 from tapekeeper.store.ticks import ensure_partitions_ahead
 
@@ -33,8 +33,6 @@ ROWS_PER_TRANSACTION: Final = 10_000
 PARTITIONS_AHEAD_DAYS: Final = 2
 _PARTITIONS_EVERY_SECONDS: Final = 3_600.0
 _LOOK_SECONDS: Final = 0.05
-_AWAY: Final = (RetryLater, AuthRejected, SchemaTooOld, StorageFull)
-"""What ends by itself, or when a person does something: until then batches are kept."""
 
 log = logging.getLogger(__name__)
 
@@ -161,25 +159,28 @@ class Writer:
         started = time.monotonic()
         try:
             counts = self._database.run(lambda cursor: apply(cursor, batch, self._collector))
-        except _AWAY as error:
+        except AWAY as error:
             self._away(error)
             return False
         except Exception as error:  # noqa: BLE001 (whatever cannot be committed must not cost what can)
-            self._split(batch, error)
-            return True
+            return self._commit_apart(batch, error)
         self._count(batch, counts, time.monotonic() - started)
         return True
 
-    def _split(self, batch: Batch, error: Exception) -> None:
-        """Commit the parts of a batch that cannot be committed as a whole, until the one that spoils it is alone."""
-        parts = batch.halves()
-        if len(parts) < 2:
-            log.error("what the database refuses is put aside: %s", error)
-            self._spool.refuse(msgspec.msgpack.encode(batch), str(error))
-            return
-        for part in parts:
-            if not self._commit(part):
-                self._spool.put(msgspec.msgpack.encode(part))
+    def _commit_apart(self, batch: Batch, reason: Exception) -> bool:
+        """Commit what can be of a batch that cannot be committed as a whole; rows that cannot go to quarantine."""
+        log.error("a batch cannot be committed as a whole: %r", reason)
+        started = time.monotonic()
+        try:
+            counts, refused = apply_apart(self._database, batch, self._collector)
+        except AWAY as error:
+            self._away(error)
+            return False
+        for note, why in refused:
+            log.error("what the database refuses is put aside: %r: %r", note, why)
+            self._spool.refuse(msgspec.msgpack.encode(note), repr(why))
+        self._count(batch, counts, time.monotonic() - started)
+        return True
 
     def _keep(self, taken: Taken, batch: Batch | None = None) -> bool:
         """Put on disk what the database does not take now; return whether it found a place."""

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.buffer import Buffer, Loss
+from collector.notes import Followed, Unfollowed
 from tests.unit.collector.rows import quote, trade
 
 
@@ -42,19 +43,27 @@ def test_trades_are_never_dropped_but_reading_has_to_pause() -> None:
 
 
 def test_notes_leave_after_all_rows_that_were_there_before_them() -> None:
-    buffer = Buffer(10, 10)
+    buffer, note = Buffer(10, 10), Unfollowed([1], 5)
     buffer.add_trades([trade(trade_seq=1), trade(trade_seq=2)])
-    buffer.note("both are here")  # type: ignore[arg-type]
+    buffer.note(note)
     assert buffer.take(1).notes == []
-    assert buffer.take(1).notes == ["both are here"]
+    assert buffer.take(1).notes == [note]
+
+
+def test_what_is_announced_leaves_before_all_rows_that_come_after_it() -> None:
+    buffer, note = Buffer(10, 10), Followed([1], 5)
+    buffer.announce(note)
+    buffer.add_trades([trade(trade_seq=1), trade(trade_seq=2)])
+    assert buffer.take(1).announced == [note]
+    assert buffer.take(1).announced == []
 
 
 def test_what_is_given_back_comes_first_again_as_far_as_there_is_room() -> None:
-    buffer = Buffer(3, 3)
+    buffer, note = Buffer(3, 3), Unfollowed([1], 5)
     for number in range(3):
         buffer.add_quote(quote(event_time=number))
     buffer.add_trades([trade(trade_seq=1)])
-    buffer.note("first")  # type: ignore[arg-type]
+    buffer.note(note)
     taken = buffer.take(10)
     buffer.add_quote(quote(event_time=3))
     buffer.add_trades([trade(trade_seq=2)])
@@ -62,7 +71,7 @@ def test_what_is_given_back_comes_first_again_as_far_as_there_is_room() -> None:
     again = buffer.take(10)
     assert [row.event_time for row in again.quotes] == [1, 2, 3]
     assert [row.trade_seq for row in again.trades] == [1, 2]
-    assert again.notes == ["first"]
+    assert again.notes == [note]
     assert again.losses == {1: Loss(0, 0, 1)}
 
 

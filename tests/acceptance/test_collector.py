@@ -1,0 +1,283 @@
+"""The collector against the simulator and PostgreSQL, all of them real: what is not in a gap is in the database."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg2
+import pytest
+
+from tapekeeper.clock import now_microseconds
+from tapekeeper.local.postgresql import EmbeddedPostgres
+from tapekeeper.store.migrate import migrate
+from tests.support.collector import (
+    BUSY,
+    QUIET,
+    RunningCollector,
+    assert_gaps_are_short,
+    assert_true,
+    control,
+    followed_from,
+    gaps,
+    list_option,
+    make_small,
+    missing_quotes,
+    rows,
+    running_collector,
+    settle,
+    wait_until_accounted,
+)
+from tests.support.processes import wait_for
+from tests.support.simulator import running_simulator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.support.simulator import Simulator
+
+NAMES = (*BUSY, *QUIET)
+TRADES = "deribit.option_trades"
+
+
+@pytest.fixture(scope="module")
+def simulator_process() -> Iterator[Simulator]:
+    """A world of a few options whose books change four times a second."""
+    with running_simulator("--quote-changes-per-second", "4") as simulator:
+        make_small(simulator)
+        yield simulator
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
+    """A server of the test's own, which it may stop."""
+    server = EmbeddedPostgres(tmp_path / "postgresql", options={"fsync": "off"})
+    server.start()
+    migrate(server.url())
+    yield server
+    server.stop()
+    server.remove()
+
+
+def let_it_stream(url: str, seconds: float = 1.5) -> None:
+    """Let market time pass: the world goes on by its own clock."""
+    wait_until_accounted(url, NAMES, now_microseconds() + int(seconds * 1_000_000))
+
+
+def test_everything_arrives_and_the_end_is_clean(database_url: str, simulator: Simulator, tmp_path: Path) -> None:
+    with running_collector(database_url, simulator, tmp_path) as collector:
+        collector.wait_until_ready()
+        let_it_stream(database_url, 3)
+        end = wait_until_accounted(database_url, NAMES)
+        metrics = collector.metrics()
+        assert collector.terminate() == 0
+    assert_true(database_url, simulator, NAMES, end)
+    for name in NAMES:
+        assert gaps(database_url, name) == gaps(database_url, name, TRADES) == []
+        assert missing_quotes(database_url, simulator, name, end) == []
+    assert metrics["tapekeeper_collector_connected", ()] == 1
+    assert metrics["tapekeeper_collector_subscriptions", ()] == 3 * len(NAMES) + 3
+    assert metrics["tapekeeper_instruments_fresh", ()] == metrics["tapekeeper_instruments_expected", ()] == len(NAMES)
+    assert metrics["tapekeeper_collector_rows_written_total", ("option_trades",)] > 0
+    assert rows(database_url, "SELECT sum(held) = sum(expected) FROM series_totals") == [(True,)]
+    assert rows(database_url, "SELECT close_code, messages > 0 FROM collector_sessions") == [(1000, True)]
+
+
+def test_interruptions_of_every_kind_cost_quotes_in_gaps_and_no_trade(
+    database_url: str, simulator: Simulator, tmp_path: Path
+) -> None:
+    interruptions = []
+    with running_collector(database_url, simulator, tmp_path) as collector:
+        collector.wait_until_ready()
+        let_it_stream(database_url)
+        for ending, path, body in (
+            ("closed", "/control/cut", {"how": "clean"}),
+            ("reset", "/control/cut", {"how": "reset"}),
+            ("silence", "/control/cut", {"how": "half_open"}),
+            ("silence", "/control/faults", {"faults": [{"kind": "ws_stall", "seconds": 4, "to_frame": 1}]}),
+            ("reset", "/control/restart", {"seconds": 1, "how": "reset"}),
+        ):
+            before = collector.metric("tapekeeper_collector_reconnects_total", ending)
+            began = now_microseconds()
+            control(simulator, path, body)
+            wait_for(lambda: collector.metric("tapekeeper_collector_reconnects_total", ending) > before)  # noqa: B023
+            simulator.clear_faults()
+            collector.wait_until_fresh(len(NAMES))
+            interruptions.append((began, now_microseconds()))
+            let_it_stream(database_url)
+        end = wait_until_accounted(database_url, NAMES)
+    assert_true(database_url, simulator, NAMES, end)
+    assert_gaps_are_short(database_url, NAMES, interruptions)
+    for name in NAMES:
+        assert [cause for *_, cause, _ in gaps(database_url, name)] == ["disconnect"] * len(interruptions)
+    assert rows(database_url, "SELECT count(*) > 0 FROM repair_receipts") == [(True,)]
+
+
+def test_a_kill_in_the_middle_of_a_flush_costs_nothing_but_a_gap(
+    database_url: str, simulator: Simulator, tmp_path: Path
+) -> None:
+    with running_collector(database_url, simulator, tmp_path) as collector:
+        collector.wait_until_ready()
+        let_it_stream(database_url)
+        committed = now_microseconds()
+        with locked(database_url, "option_trades"):
+            collector.kill()
+    with running_collector(database_url, simulator, tmp_path) as collector:
+        collector.wait_until_fresh(len(NAMES))
+        recovered = now_microseconds()
+        end = wait_until_accounted(database_url, NAMES)
+    assert_true(database_url, simulator, NAMES, end)
+    assert_gaps_are_short(database_url, NAMES, [(committed, recovered)])
+    for name in NAMES:
+        assert [cause for *_, cause, _ in gaps(database_url, name)] == ["restart"]
+    assert rows(database_url, "SELECT count(*) FROM collector_sessions WHERE close_reason LIKE '%%killed'") == [(1,)]
+
+
+def test_without_the_database_everything_waits_on_disk_even_through_a_kill(
+    server: EmbeddedPostgres, simulator: Simulator, tmp_path: Path
+) -> None:
+    url = server.url()
+    with running_collector(url, simulator, tmp_path) as collector:
+        collector.wait_until_ready()
+        let_it_stream(url)
+        server.stop()
+        wait_for(lambda: collector.metric("tapekeeper_collector_spool_bytes") > 20_000)
+        assert collector.readiness() == (503, {"subscribed": True, "writing": False, "fresh": True})
+        server.start()
+        wait_for(lambda: collector.metric("tapekeeper_collector_spool_bytes") == 0)
+        end = wait_until_accounted(url, NAMES)
+        assert_true(url, simulator, NAMES, end)
+        assert [gaps(url, name) for name in NAMES] == [[]] * len(NAMES)
+        server.stop()
+        wait_for(lambda: collector.metric("tapekeeper_collector_spool_bytes") > 20_000)
+        killed = now_microseconds()
+        collector.kill()
+    server.start()
+    with running_collector(url, simulator, tmp_path) as collector:
+        collector.wait_until_fresh(len(NAMES))
+        recovered = now_microseconds()
+        end = wait_until_accounted(url, NAMES)
+        assert collector.terminate() == 0
+    assert_true(url, simulator, NAMES, end)
+    assert_gaps_are_short(url, NAMES, [(killed, recovered)])
+
+
+def test_frames_that_are_lost_doubled_late_or_broken_are_noticed(
+    database_url: str, simulator: Simulator, tmp_path: Path
+) -> None:
+    with running_collector(database_url, simulator, tmp_path) as collector:
+        collector.wait_until_ready()
+        let_it_stream(database_url)
+        simulator.set_faults(
+            [
+                {"kind": "ws_sequence_break", "channel": "book", "probability": 0.03},
+                {"kind": "ws_drop", "channel": "book", "probability": 0.02},
+                {"kind": "ws_drop", "channel": "trades", "probability": 0.1},
+                {"kind": "ws_duplicate", "probability": 0.05},
+                {"kind": "ws_reorder", "probability": 0.05},
+                {"kind": "ws_delay", "channel": "trades", "probability": 0.05, "seconds": 0.5},
+            ]
+        )
+        wait_for(lambda: collector.metric("tapekeeper_collector_sequence_breaks_total") >= 10)
+        simulator.clear_faults()
+        collector.wait_until_fresh(len(NAMES))
+        let_it_stream(database_url)
+        end = wait_until_accounted(database_url, NAMES)
+        # A trade that was lost is noticed by the next one, or by the next sweep: nobody else can know of it.
+        swept = now_microseconds() + 9_000_000
+        wait_until_accounted(database_url, NAMES, swept)
+    assert_true(database_url, simulator, NAMES, end)
+    causes = {cause for name in NAMES for *_, cause, _ in gaps(database_url, name)}
+    assert causes == {"sequence_break"}
+    assert any(gaps(database_url, name, TRADES) for name in NAMES)
+    assert rows(database_url, "SELECT count(*) > 0 FROM option_quotes WHERE from_ticker AND change_id = 0") == [(True,)]
+
+
+def test_listings_and_expiries_are_followed_without_a_restart(
+    database_url: str, simulator: Simulator, tmp_path: Path
+) -> None:
+    new, old = "ETH-27DEC30-9300-C", "ETH-27DEC30-9400-C"
+    list_option(simulator, old)
+    with running_collector(database_url, simulator, tmp_path) as collector:
+        collector.wait_until_fresh(len(NAMES) + 1)
+        let_it_stream(database_url)
+        list_option(simulator, new)
+        collector.wait_until_fresh(len(NAMES) + 2)
+        wait_until_accounted(database_url, (new,))
+        settle(simulator, [old])
+        collector.wait_until_fresh(len(NAMES) + 1)
+        ended = "SELECT count(*) FROM followed WHERE window_end IS NOT NULL"
+        wait_for(lambda: rows(database_url, ended) == [(2,)])
+        end = wait_until_accounted(database_url, (*NAMES, new))
+        assert collector.process.poll() is None
+    settle(simulator, [new])
+    assert_true(database_url, simulator, (*NAMES, old), end)
+    assert followed_from(database_url, new) > followed_from(database_url, old)
+    assert [gaps(database_url, name) for name in (*NAMES, new)] == [[]] * (len(NAMES) + 1)
+
+
+def test_quotes_that_find_no_room_are_counted_exactly(database_url: str, simulator: Simulator, tmp_path: Path) -> None:
+    with running_collector(database_url, simulator, tmp_path, BUFFER_SIZE_QUOTES=40) as collector:
+        collector.wait_until_ready()
+        let_it_stream(database_url)
+        with locked(database_url, "option_quotes"):
+            # Nobody can see the drops while the writer waits: they are told with the batch that follows.
+            wait_for(lambda: collector.metric("tapekeeper_collector_queue_depth", "quotes") == 40)
+            time.sleep(2)
+        let_it_stream(database_url)
+        end = wait_until_accounted(database_url, NAMES)
+        dropped = collector.metric("tapekeeper_collector_rows_dropped_total", "option_quotes")
+    assert_true(database_url, simulator, NAMES, end)
+    missing = [moment for name in NAMES for moment in missing_quotes(database_url, simulator, name, end)]
+    assert len(missing) == dropped > 0
+    told = "SELECT sum((evidence->>'quotes')::int), min(cause), max(cause) FROM data_gaps"
+    assert rows(database_url, told) == [(dropped, "buffer_overflow", "buffer_overflow")]
+
+
+def test_malformed_and_huge_frames_are_survived(database_url: str, simulator: Simulator, tmp_path: Path) -> None:
+    with running_collector(database_url, simulator, tmp_path) as collector:
+        collector.wait_until_ready()
+        let_it_stream(database_url)
+        simulator.set_faults([{"kind": "ws_malformed", "probability": 0.03}])
+        wait_for(lambda: decode_errors(collector) >= 10)
+        simulator.set_faults([{"kind": "ws_huge", "megabytes": 2, "to_frame": 2}])
+        let_it_stream(database_url)
+        before = collector.metric("tapekeeper_collector_reconnects_total", "oversized")
+        simulator.set_faults([{"kind": "ws_huge", "megabytes": 12, "to_frame": 1}])
+        wait_for(lambda: collector.metric("tapekeeper_collector_reconnects_total", "oversized") > before)
+        simulator.clear_faults()
+        collector.wait_until_fresh(len(NAMES))
+        end = wait_until_accounted(database_url, NAMES)
+        wait_until_accounted(database_url, NAMES, now_microseconds() + 9_000_000)
+    assert_true(database_url, simulator, NAMES, end)
+    assert 10 <= len(list((tmp_path / "spool" / "malformed").iterdir())) <= 100
+
+
+def decode_errors(collector: RunningCollector) -> float:
+    return sum(
+        value for (name, _), value in collector.metrics().items() if name == "tapekeeper_collector_decode_errors_total"
+    )
+
+
+class locked:  # noqa: N801 (a context manager that reads like a word)
+    """Keeps the writer in the middle of a transaction: it waits for a table that another one holds."""
+
+    def __init__(self, url: str, table: str) -> None:
+        self._url = url
+        self._table = table
+
+    def __enter__(self) -> None:
+        self._connection = psycopg2.connect(self._url)
+        with self._connection.cursor() as cursor:
+            cursor.execute(f"LOCK TABLE {self._table} IN ACCESS EXCLUSIVE MODE")
+        waits = (
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'tapekeeper collector'"
+            " AND wait_event_type = 'Lock' AND datname = current_database()"
+        )
+        wait_for(lambda: rows(self._url, waits)[0][0] > 0)
+
+    def __exit__(self, *_: object) -> None:
+        with closing(self._connection):
+            self._connection.rollback()
