@@ -80,6 +80,8 @@ class Connection:
 
     def deliver(self, frame: Frame) -> None:
         """Take one notification, and let the faults have it first."""
+        if not self.is_open:
+            return
         self.floor.frames[frame.channel.split(".", 1)[0]] += 1
         if not self.floor.plan.befalls_frames:
             self._outbox.append(frame.payload)
@@ -92,7 +94,8 @@ class Connection:
 
     def deliver_ready(self, frames: bytes) -> None:
         """Take frames that are encoded to the last byte; no fault befalls them."""
-        self._ready.append(frames)
+        if self.is_open:
+            self._ready.append(frames)
 
     def send(self, payload: bytes) -> None:
         """Take anything else that is to be sent."""

@@ -125,6 +125,12 @@ class Load:
         return frames
 
 
+def option_names(terms: LoadTerms, now: int) -> list[str]:
+    """Return the options of a load that begins at a moment in milliseconds."""
+    code = expiry_code(date(day_of(now).year + _YEARS_AHEAD, 12, 27))
+    return [f"{terms.currency}-{code}-{1_000 + 10 * (turn // 2)}-{'CP'[turn % 2]}" for turn in range(terms.options)]
+
+
 def _options(floor: Floor, terms: LoadTerms) -> list[VenueInstrument]:
     """Settle all options of the currency, and list as many as are wanted; these have no tape of their own."""
     world, now = floor.world, floor.world.clock.now()
@@ -132,8 +138,7 @@ def _options(floor: Floor, terms: LoadTerms) -> list[VenueInstrument]:
     for instrument in world.catalogue.live(now):
         if instrument.settlement == terms.currency and instrument.kind in ("option", "option_combo"):
             world.catalogue.settle(instrument, now)
-    code = expiry_code(date(day_of(now).year + _YEARS_AHEAD, 12, 27))
-    names = [f"{terms.currency}-{code}-{1_000 + 10 * (turn // 2)}-{'CP'[turn % 2]}" for turn in range(terms.options)]
+    names = option_names(terms, now)
     listed = [world.catalogue.list_by_hand(name, now, None, 0.0) for name in names]
     floor.lifecycle.advance(now)
     options = [option for option in listed if option is not None]
