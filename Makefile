@@ -81,6 +81,8 @@ pins: .venv/dev
 	@$(COMPILE) pyproject.toml --all-extras -o requirements/dev.txt
 	@printf 'hatchling\neditables\n' | $(COMPILE) pyproject.toml - --extra airflow --extra collector --extra local \
 	    --constraint requirements/dev.txt -o requirements/runtime.txt
+	@printf 'hatchling\neditables\n' | $(COMPILE) pyproject.toml - --extra collector \
+	    --constraint requirements/dev.txt -o requirements/collector.txt
 
 clean:
 	@if [ -d .tapekeeper ] && [ -x $(BIN)/python ]; then $(BIN)/python -m tapekeeper.local.clean .tapekeeper; fi

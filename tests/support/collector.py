@@ -43,7 +43,7 @@ def control(simulator: Simulator, path: str, body: Mapping[str, Any]) -> Any:
 
 def truth(simulator: Simulator, of: str, instrument: str, start: int, end: int) -> list[dict[str, Any]]:
     """Return the trades or quotes of a window in microseconds, one dictionary each."""
-    window = {"instrument": instrument, "start": -(-start // 1_000), "end": -(-end // 1_000)}
+    window = {"instrument": instrument, "start": str(-(-start // 1_000)), "end": str(-(-end // 1_000))}
     answer = requests.get(f"{simulator.base_url}/truth/{of}", params=window, timeout=30)
     answer.raise_for_status()
     columns = {name: column for name, column in answer.json().items() if isinstance(column, list)}
