@@ -60,8 +60,8 @@ class GapState(StrEnum):
 
 _NEXT: Final[dict[GapState, tuple[GapState, ...]]] = {
     GapState.OPEN: (GapState.CLASSIFIED,),
-    GapState.CLASSIFIED: (GapState.REPAIRING, GapState.PERMANENT, GapState.ACCEPTED),
-    # A repair that could not be finished leaves the gap classified, to be tried again.
+    GapState.CLASSIFIED: (GapState.REPAIRING, GapState.ACCEPTED),
+    # Nothing is given up before somebody tried; a repair that could not be finished is tried again.
     GapState.REPAIRING: (GapState.CLASSIFIED, GapState.REPAIRED, GapState.PERMANENT, GapState.ACCEPTED),
     GapState.REPAIRED: (),
     GapState.PERMANENT: (),

@@ -19,6 +19,7 @@ _POSTGRESQL_EPOCH: Final = 946_684_800 * MICROSECONDS_PER_SECOND
 """2000-01-01, where PostgreSQL's binary timestamps begin."""
 _HEADER: Final = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 _TRAILER: Final = b"\xff\xff"
+_END_OF_CENTURY: Final = 4_102_444_800 * MICROSECONDS_PER_SECOND
 _COUNT_BYTES: Final = 2
 _SIZE_BYTES: Final = 4
 _NULL: Final = -1
@@ -64,6 +65,11 @@ class _Encoded:
     """Shape (n, width or 1): the bytes that are sent; None for all."""
 
 
+def is_of_this_century(moment: int) -> bool:
+    """Return whether a number can be a moment in microseconds since 1970; one in milliseconds cannot."""
+    return _POSTGRESQL_EPOCH <= moment < _END_OF_CENTURY
+
+
 def encode(columns: Sequence[Column], values: Sequence[Sequence[object]]) -> bytes:
     """Return n rows, given as one sequence of n values per column; None is a null.
 
@@ -106,10 +112,17 @@ def _encode(column: Column, values: Sequence[Any]) -> _Encoded:
         kind = np.dtype(_BYTES[column.kind])
         whole = np.array(values, dtype=kind.newbyteorder("="))
         if column.kind is Kind.TIMESTAMP:
+            _require_moments(column, whole)
             whole -= _POSTGRESQL_EPOCH
         return _Encoded(whole.astype(kind), kind.itemsize)
     except (TypeError, ValueError, OverflowError) as error:
         raise InvariantBroken(f"{column.name} cannot be written as {column.kind.value}: {error}") from error
+
+
+def _require_moments(column: Column, moments: npt.NDArray[np.int64]) -> None:
+    for moment in (int(moments.min()), int(moments.max())):
+        if not is_of_this_century(moment):
+            raise InvariantBroken(f"{column.name} {moment} is no moment of this century in microseconds")
 
 
 def _encode_doubles(column: Column, values: Sequence[float | None]) -> _Encoded:

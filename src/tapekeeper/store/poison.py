@@ -13,9 +13,10 @@ from tapekeeper.model.gap import Cause, Sequences
 from tapekeeper.model.quote import Quote
 from tapekeeper.model.series import DERIBIT_OPTION_QUOTES, DERIBIT_OPTION_TRADES
 from tapekeeper.model.window import Window
+from tapekeeper.store.binary_copy import is_of_this_century
 from tapekeeper.store.candles import quarantine
 from tapekeeper.store.gaps import open_gap
-from tapekeeper.store.ticks import TickCounts, is_of_this_century, write_ticks
+from tapekeeper.store.ticks import TickCounts, write_ticks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tapekeeper.clock import from_microseconds
+from tapekeeper.store.candles import storable
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -47,7 +48,7 @@ def close_session(
         (
             from_microseconds(closed_at),
             close_code,
-            close_reason.replace("\x00", ""),
+            storable(close_reason),
             messages,
             channels,
             str(session_id),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 import psycopg2.errors
 
-from tapekeeper.clock import EPOCH, MICROSECONDS_PER_DAY, MICROSECONDS_PER_SECOND
+from tapekeeper.clock import EPOCH, MICROSECONDS_PER_DAY
 from tapekeeper.errors import InvariantBroken, Stop
 from tapekeeper.model.quote import Quote
 from tapekeeper.model.series import DERIBIT_OPTION_QUOTES, DERIBIT_OPTION_TRADES, Dataset
@@ -32,9 +32,6 @@ INCOMING_TABLES: Final = """
 
 _KEY_POSITIONS: Final = (0, 1, 3)
 """Where instrument, event time and sequence are in a quote and in a trade."""
-_EARLIEST: Final = 946_684_800 * MICROSECONDS_PER_SECOND
-_LATEST: Final = 4_102_444_800 * MICROSECONDS_PER_SECOND
-
 _MERGE: Final = """
     WITH written AS (
         INSERT INTO {table} ({columns})
@@ -187,11 +184,6 @@ def write_ticks(cursor: Cursor, quotes: Sequence[Quote], trades: Sequence[Trade]
     return TickCounts(_write(cursor, _QUOTES, quotes), _write(cursor, _TRADES, trades))
 
 
-def is_of_this_century(moment: int) -> bool:
-    """Return whether a number can be a moment in microseconds since 1970; one in milliseconds cannot."""
-    return _EARLIEST <= moment < _LATEST
-
-
 def ensure_partitions_ahead(cursor: Cursor, today: date, days: int) -> None:
     """Make the partitions of today and of as many days after it, so that no write has to."""
     wanted = [today + timedelta(days=ahead) for ahead in range(days + 1)]
@@ -228,10 +220,6 @@ def _in_key_order(
         raise InvariantBroken(
             f"instrument_id, event_time or {table.sequence} is not a whole number of 64 bits: {error}"
         ) from error
-    earliest, latest = int(keys[1].min()), int(keys[1].max())
-    for moment in (earliest, latest):
-        if not is_of_this_century(moment):
-            raise InvariantBroken(f"event_time {moment} is no moment of this century in microseconds")
     order = np.lexsort((keys[2], keys[0], keys[1]))
     keys = keys[:, order]
     first = np.append(True, (np.diff(keys) != 0).any(axis=0))
