@@ -46,8 +46,8 @@ _FILL: Final = f"""
         {ROWS} / ({INSTRUMENTS * STREAMS * DAYS}) + 1, day, day + interval '23 hours 59 minutes'
     FROM series, generate_series(now() - interval '{DAYS - 1} days', now(), interval '1 day') AS day;
 
-    INSERT INTO series_totals (series_id, held, expected, first_event_time, last_event_time)
-    SELECT series_id, sum(held), sum(expected), min(first_event_time), max(last_event_time)
+    INSERT INTO series_totals (series_id, rows_held, held, expected, first_event_time, last_event_time)
+    SELECT series_id, sum(held), sum(held), sum(expected), min(first_event_time), max(last_event_time)
     FROM coverage GROUP BY series_id;
 
     INSERT INTO backfill_runs (run_key, dataset, instruments, resolution_seconds, window_start, window_end,

@@ -85,8 +85,8 @@ class DatasetStatus:
 
     @property
     def completeness(self) -> float | None:
-        """Held of expected, from 0 to 1; None where nothing is expected."""
-        return self.totals.held_of_expected / self.totals.expected if self.totals.expected else None
+        """Held and explained of expected, from 0 to 1; None where nothing is expected."""
+        return self.totals.accounted / self.totals.expected if self.totals.expected else None
 
     def as_json(self) -> dict[str, Any]:
         """Return one flat object: the dataset's name, the eleven fields, and the rest."""
@@ -97,6 +97,7 @@ class DatasetStatus:
             "freshness_seconds": self.freshness_seconds,
             "series_count": self.totals.series_count,
             "held": self.totals.held,
+            "explained": self.totals.explained,
             "expected": self.totals.expected,
             "completeness": self.completeness,
             "chunks_pending": self.backfill.chunks_pending,
@@ -152,7 +153,7 @@ def summarise(dataset: Dataset, totals: DatasetTotals, *, size_bytes: float, now
         ok=True,
         source=dataset.source,
         backend=BACKEND,
-        rows_total=totals.held,
+        rows_total=totals.rows_held,
         days_covered=(last.astimezone(UTC).date() - first.astimezone(UTC).date()).days + 1 if first and last else 0,
         first_timestamp=first,
         last_timestamp=last,
@@ -166,8 +167,8 @@ def summarise(dataset: Dataset, totals: DatasetTotals, *, size_bytes: float, now
 def _intraday(cursor: Cursor, dataset: Dataset, totals: Mapping[str, DatasetTotals]) -> IntradayDataStatus:
     own = totals.get(dataset.name, DatasetTotals())
     sharing = [other.name for other in DATASETS.values() if other.table == dataset.table]
-    rows_of_table = sum(totals[name].held for name in sharing if name in totals)
-    share = own.held / rows_of_table if rows_of_table else 0.0
+    rows_of_table = sum(totals[name].rows_held for name in sharing if name in totals)
+    share = own.rows_held / rows_of_table if rows_of_table else 0.0
     return summarise(dataset, own, size_bytes=share * table_bytes(cursor, dataset.table), now=_now())
 
 

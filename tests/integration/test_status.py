@@ -10,15 +10,24 @@ from typing import TYPE_CHECKING, Any
 import psycopg2
 import pytest
 
+from tapekeeper.clock import day_of, now_microseconds
 from tapekeeper.errors import Stop
 from tapekeeper.local.ports import free_port
 from tapekeeper.local.postgresql import EmbeddedPostgres
+from tapekeeper.model.gap import Cause, Loss
 from tapekeeper.model.series import DATASETS
+from tapekeeper.model.window import Window
 from tapekeeper.settings import Settings, read_settings
 from tapekeeper.status import get_all_statuses, get_intraday_data_status
+from tapekeeper.store.account import Seconds, account_seconds
+from tapekeeper.store.database import Database
+from tapekeeper.store.losses import record_losses
 from tapekeeper.store.migrate import migrate
+from tapekeeper.store.option_series import ensure_option_series
 from tapekeeper.store.reader import Reader
+from tapekeeper.store.ticks import INCOMING_TABLES, write_ticks
 from tests.support.tape import add_run, add_series
+from tests.support.ticks import MIDNIGHT, SECOND, option, quote
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,6 +87,26 @@ def test_the_list_tells_what_a_backfill_still_has_to_do(database_url: str) -> No
     assert (told["chunks_pending"], told["chunks_failed"]) == (2, 1)
     assert told["last_run"]["run_key"] == "going on"
     assert told["freshness_seconds"] == pytest.approx(11 * 60, abs=90)
+
+
+def test_quotes_are_told_by_rows_and_judged_by_seconds(database_url: str) -> None:
+    now = now_microseconds()
+
+    def work(cursor: Any) -> None:
+        series = ensure_option_series(cursor, [option(0)])[option(0).name]
+        write_ticks(cursor, [quote(series.instrument_id, now - number, number) for number in range(500)], [])
+        account_seconds(cursor, [Seconds(series.quotes_series_id, day_of(MIDNIGHT), 10, 6)], until=now)
+        window = Window(MIDNIGHT, MIDNIGHT + 3 * SECOND)
+        record_losses(cursor, [Loss(series.quotes_series_id, window, Cause.DISCONNECT, {})], by="test")
+
+    with closing(Database(database_url, prepare=INCOMING_TABLES)) as database:
+        database.run(work)
+    statuses = {status.dataset: status.as_json() for status in get_all_statuses(settings_for(database_url))}
+    told = statuses["deribit.option_quotes"]
+    assert (told["rows_total"], told["held"], told["explained"], told["expected"]) == (500, 6, 3, 10)
+    assert (told["completeness"], told["is_running"]) == (0.9, True)
+    assert told["approx_size_mb"] > 0
+    assert statuses["deribit.option_trades"]["rows_total"] == 0
 
 
 def test_a_database_without_tables_says_what_to_run(databases: Databases) -> None:

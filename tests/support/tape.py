@@ -23,8 +23,8 @@ _ADD: Final = """
         INSERT INTO series (dataset, instrument_id, resolution_seconds)
         SELECT %(dataset)s, instrument_id, 60 FROM instrument RETURNING series_id
     ), total AS (
-        INSERT INTO series_totals (series_id, held, expected, first_event_time, last_event_time)
-        SELECT series_id, %(rows)s, %(expected)s, %(first)s, %(last)s FROM new_series
+        INSERT INTO series_totals (series_id, rows_held, held, expected, first_event_time, last_event_time)
+        SELECT series_id, %(rows)s, %(rows)s, %(expected)s, %(first)s, %(last)s FROM new_series
     )
     INSERT INTO candles (series_id, open_time, open, high, low, close, volume)
     SELECT series_id, open_time, 1, 2, 0.5, 1.5, 3

@@ -36,9 +36,10 @@ def status_of(totals: DatasetTotals, *, size_bytes: float = 0.0) -> IntradayData
 def held_until(last: datetime, *, first: datetime | None = None) -> DatasetTotals:
     return DatasetTotals(
         series_count=1,
+        rows_held=10,
         held=10,
         expected=10,
-        held_of_expected=10,
+        accounted=10,
         first_event_time=first or last,
         last_event_time=last,
     )
@@ -110,7 +111,7 @@ def test_an_unavailable_status_claims_nothing() -> None:
 
 
 def test_everything_about_a_dataset_is_one_flat_object() -> None:
-    totals = DatasetTotals(series_count=2, held=30, expected=40, held_of_expected=30)
+    totals = DatasetTotals(series_count=2, rows_held=900, held=24, explained=6, expected=40, accounted=30)
     run = LastRun(7, "manual", "running", 2, NOW - timedelta(days=7), NOW, NOW - timedelta(minutes=1), None)
     told = DatasetStatus(
         "deribit.perpetual_candles",
@@ -121,7 +122,8 @@ def test_everything_about_a_dataset_is_one_flat_object() -> None:
     ).as_json()
     assert list(told)[:12] == ["dataset", *ELEVEN]
     assert told["completeness"] == 0.75
-    assert (told["series_count"], told["held"], told["expected"], told["freshness_seconds"]) == (2, 30, 40, 12.5)
+    assert (told["series_count"], told["rows_total"], told["freshness_seconds"]) == (2, 900, 12.5)
+    assert (told["held"], told["explained"], told["expected"]) == (24, 6, 40)
     assert (told["chunks_pending"], told["chunks_failed"]) == (3, 1)
     assert told["last_run"] == {
         "run_id": 7,

@@ -14,9 +14,11 @@ _TOTALS: Final = """
     SELECT
         series.dataset,
         count(*),
+        coalesce(sum(total.rows_held), 0)::bigint,
         coalesce(sum(total.held), 0)::bigint,
+        coalesce(sum(total.explained), 0)::bigint,
         coalesce(sum(total.expected), 0)::bigint,
-        coalesce(sum(least(total.held, total.expected)), 0)::bigint,
+        coalesce(sum(least(total.held + total.explained, total.expected)), 0)::bigint,
         min(total.first_event_time),
         max(total.last_event_time)
     FROM series
@@ -61,12 +63,16 @@ class DatasetTotals:
     """The sums over all series of one dataset."""
 
     series_count: int = 0
-    held: int = 0
+    rows_held: int = 0
     """Rows in the database."""
+    held: int = 0
+    """What the dataset counts by: rows of candles and trades, for quotes the seconds with a whole feed."""
+    explained: int = 0
+    """What is missing for good and says why."""
     expected: int = 0
-    """Rows that the followed windows ask for."""
-    held_of_expected: int = 0
-    """Held rows, of each series at most as many as are expected of it."""
+    """What the followed windows ask for."""
+    accounted: int = 0
+    """Held and explained, of each series at most as much as is expected of it."""
     first_event_time: datetime | None = None
     last_event_time: datetime | None = None
 
