@@ -135,8 +135,9 @@ def test_a_killed_worker_in_a_storm_costs_no_row(
     assert finished(client, "storm") == "success", task_log(installation, "storm", "*")
     for instrument in INSTRUMENTS:
         assert held_candles(url, instrument, WINDOW) == true_candles(venue, instrument, WINDOW)
-    assert one_value(url, "SELECT sum(held) FROM coverage") == 2 * ROWS
-    assert one_value(url, "SELECT count(*) FROM series_days WHERE state <> 'complete'") == 0
+    days = "FROM series_days WHERE dataset = 'deribit.perpetual_candles'"
+    assert one_value(url, f"SELECT sum(held) {days}") == 2 * ROWS
+    assert one_value(url, f"SELECT count(*) {days} AND state <> 'complete'") == 0
     limited = "SELECT count(*) FROM api_requests WHERE outcome = 'retry' AND reason LIKE '%10028%'"
     assert one_value(url, limited) > 0, "the storm was felt"
     log = task_log(installation, "storm", "summary")
@@ -175,7 +176,7 @@ def test_a_long_wait_gives_the_slot_back_and_uses_up_no_try(client: AirflowClien
     run(client, "patient", start="2024-04-01", end="2024-04-02")
     wait_for(lambda: client.task_states(DAG, "patient")["plan"] == "up_for_reschedule")
     assert finished(client, "patient") == "success"
-    assert one_value(url, "SELECT sum(held) FROM coverage WHERE day = '2024-04-01'") == 2 * 1_440
+    assert one_value(url, "SELECT sum(held) FROM series_days WHERE day = '2024-04-01'") == 2 * 1_440
 
 
 def test_the_live_dag_keeps_followed_series_fresh(client: AirflowClient, url: str, installation: Installation) -> None:

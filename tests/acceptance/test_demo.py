@@ -116,6 +116,9 @@ def assert_filled(result: dict[str, Any]) -> None:
     assert status["days_covered"] >= 7
     assert status["error"] is None
     assert 0.99 < result["completeness"]["deribit.perpetual_candles"] <= 1
+    streamed = {each["dataset"]: each["rows_total"] for each in result["status"]["datasets"]}
+    assert streamed["deribit.option_quotes"] > 0
+    assert streamed["deribit.option_trades"] > 0
 
 
 def test_it_fills_the_last_seven_days_and_ends(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.timeout(600)
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Iterator[Path]:
-    for part in ("dags", "plugins", "simulator"):
+    for part in ("collector", "dags", "plugins", "simulator"):
         (tmp_path / part).symlink_to(PROJECT / part)
     yield tmp_path
     clean(tmp_path / ".tapekeeper")
@@ -49,7 +49,8 @@ def run_up(clone: Path, **settings: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_it_fills_from_the_venue_of_the_settings_and_starts_no_simulator(clone: Path, simulator: Simulator) -> None:
-    done = run_up(clone, TAPEKEEPER_DERIBIT_REST_URL=simulator.base_url)
+    stream = f"{simulator.base_url.replace('http', 'ws', 1)}/ws/api/v2"
+    done = run_up(clone, TAPEKEEPER_DERIBIT_REST_URL=simulator.base_url, TAPEKEEPER_DERIBIT_WEBSOCKET_URL=stream)
     result = json.loads(done.stdout.splitlines()[-1])
     assert result["ok"] is True, done.stderr
     assert result["rows"] == result["expected"] == 2 * 24 * 60

@@ -7,13 +7,16 @@ import json
 import os
 import secrets
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from tapekeeper.local.ports import free_port
 from tapekeeper.local.private_files import read_json, write_private
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+_PORTS: Final = {"api_server_port": None, "simulator_port": None, "collector_port": 9101}
+"""Which ports there are, and the number that each would like to have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +38,14 @@ class Credentials:
     fernet_key: str
     api_server_port: int
     simulator_port: int
+    collector_port: int
+    """Of the live collector's metrics and health."""
 
     @classmethod
     def load(cls, file: Path) -> Self:
         """Return what the file holds, new values for what it does not, and ports that are free now; all kept again."""
         kept = read_json(file)
-        ports = {name: free_port(kept.get(name)) for name in ("api_server_port", "simulator_port")}
+        ports = {name: free_port(kept.get(name, preferred)) for name, preferred in _PORTS.items()}
         texts = {
             field.name: str(kept.get(field.name) or secrets.token_urlsafe(24))
             for field in fields(cls)

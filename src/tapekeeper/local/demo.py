@@ -18,8 +18,9 @@ from tapekeeper.clock import MICROSECONDS_PER_DAY, MICROSECONDS_PER_SECOND, form
 from tapekeeper.errors import RetryLater, Stop, TapekeeperError
 from tapekeeper.local.airflow import ADMIN, COMPONENTS
 from tapekeeper.local.console import Console
-from tapekeeper.local.installation import Installation, running
+from tapekeeper.local.installation import COLLECTOR, Installation, running
 from tapekeeper.local.landed import Landed, count_rows, read_landed
+from tapekeeper.model.series import DERIBIT_OPTION_QUOTES, DERIBIT_OPTION_TRADES
 from tapekeeper.model.window import Window
 from tapekeeper.status import get_all_statuses
 
@@ -37,6 +38,9 @@ STALLED_SECONDS: Final = 900.0
 """Without a new row and without an end for this long, the run is given up."""
 _MICROSECONDS_PER_MINUTE: Final = 60 * MICROSECONDS_PER_SECOND
 _CLONE: Final = Path(__file__).parents[3]
+TICKS: Final = (DERIBIT_OPTION_QUOTES, DERIBIT_OPTION_TRADES)
+TICKS_SECONDS: Final = 180.0
+"""Options are quiet: between two trades of the fifty that are followed there may be minutes."""
 _POLL_SECONDS: Final = 0.5
 _RUN_PREFIX: Final = "local__"
 
@@ -106,7 +110,7 @@ def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
 
 def _run(options: DemoOptions, console: Console, outcome: _Outcome, started: float) -> None:
     name = "up" if options.live else "demo"
-    if not all((options.clone / part).is_dir() for part in ("dags", "plugins", "simulator")):
+    if not all((options.clone / part).is_dir() for part in ("collector", "dags", "plugins", "simulator")):
         raise Stop(f"{options.clone} is no clone of the project: run `make {name}` in one")
     window = _last_days(options.days)
     outcome.expected = len(INSTRUMENTS) * (window.end - window.start) // _MICROSECONDS_PER_MINUTE
@@ -115,6 +119,10 @@ def _run(options: DemoOptions, console: Console, outcome: _Outcome, started: flo
         with closing(installation.client()) as client:
             keep_fresh = not options.exit_when_done
             _backfill(installation, client, console, window, expected=outcome.expected, keep_fresh=keep_fresh)
+            if not options.live:
+                # How soon somebody trades an option at the live venue is nobody's promise.
+                with console.step("quotes and trades of options"):
+                    _wait_for_ticks(installation)
             _account(installation, console, window, outcome)
             outcome.seconds = time.monotonic() - started
             if not outcome.ok:
@@ -204,6 +212,14 @@ def _watch(
         raise Stop(f"the run {run_id} failed ({tasks}); the logs of its tasks are in {installation.airflow.task_logs}")
 
 
+def _wait_for_ticks(installation: Installation) -> None:
+    def committed() -> bool:
+        statuses = {status.dataset: status.intraday for status in get_all_statuses(installation.settings)}
+        return all(statuses[dataset.name].rows_total > 0 for dataset in TICKS)
+
+    installation.supervisor.wait_until([COLLECTOR], committed, seconds=TICKS_SECONDS)
+
+
 def _account(installation: Installation, console: Console, window: Window, outcome: _Outcome) -> None:
     """Write into the outcome what has landed, and show it."""
     landed = read_landed(installation.settings, INSTRUMENTS, window, simulator_url=installation.simulator_url)
@@ -213,6 +229,8 @@ def _account(installation: Installation, console: Console, window: Window, outco
     outcome.completeness = {s.dataset: s.completeness for s in statuses if s.completeness is not None}
     outcome.ok = outcome.rows == outcome.expected and not any(each.differing for each in landed)
     console.show(_table(landed))
+    streamed = {status.dataset: status.intraday.rows_total for status in statuses}
+    console.say("  ".join(f"{dataset.source}: {streamed[dataset.name]:,} rows." for dataset in TICKS))
 
 
 def _table(landed: list[Landed]) -> Table:

@@ -1,7 +1,8 @@
-"""A whole tapekeeper on this machine: PostgreSQL, the venue simulator where it is wanted, and Airflow."""
+"""A whole tapekeeper on this machine: PostgreSQL, the venue simulator where it is wanted, the collector, Airflow."""
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 import tempfile
@@ -29,7 +30,7 @@ from tapekeeper.local.ports import LOOPBACK
 from tapekeeper.local.postgresql import STOP_SECONDS, STOP_SIGNAL, EmbeddedPostgres
 from tapekeeper.local.private_files import private_folder, short_mark, write_private
 from tapekeeper.local.supervisor import Program, Supervisor
-from tapekeeper.settings import PREFIX, Settings, read_settings
+from tapekeeper.settings import COLLECTOR_PREFIX, PREFIX, Settings, read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -38,9 +39,11 @@ if TYPE_CHECKING:
 
 POSTGRESQL: Final = "postgresql"
 SIMULATOR: Final = "simulator"
+COLLECTOR: Final = "collector"
 SIMULATOR_SEED: Final = 7
 POSTGRESQL_SECONDS: Final = 60.0
 SIMULATOR_SECONDS: Final = 60.0
+COLLECTOR_SECONDS: Final = 60.0
 MIGRATION_SECONDS: Final = 300.0
 AIRFLOW_SECONDS: Final = 300.0
 """The first start after an installation compiles all of Airflow, on a slow machine for minutes."""
@@ -100,7 +103,8 @@ def running(
             more=own,
         )
         control = Path(tempfile.gettempdir()) / f"tapekeeper-{short_mark(folder)}"
-        supervisor = Supervisor(folder, control, [postgresql, *simulators, *components], inherited, keep_open=held)
+        programs = [postgresql, *simulators, _collector(folder, clone, credentials, own), *components]
+        supervisor = Supervisor(folder, control, programs, inherited, keep_open=held)
         installation = Installation(airflow, supervisor, settings, simulator_url, folder / "environment")
         try:
             _start(installation, server, credentials, console)
@@ -124,6 +128,9 @@ def _start(installation: Installation, server: EmbeddedPostgres, credentials: Cr
         with console.step(f"venue simulator at {simulator_url}"):
             supervisor.start_program(SIMULATOR)
             supervisor.wait_until([SIMULATOR], lambda: _tells_time(simulator_url), seconds=SIMULATOR_SECONDS)
+    with console.step(f"live collector, metrics at {_collector_url(credentials)}/metrics"):
+        supervisor.start_program(COLLECTOR)
+        supervisor.wait_until([COLLECTOR], lambda: _is_alive(credentials), seconds=COLLECTOR_SECONDS)
     with console.step("tables of Airflow"):
         supervisor.run_to_its_end(MIGRATE, seconds=MIGRATION_SECONDS)
     with console.step(f"Airflow at {installation.airflow.url}"):
@@ -139,7 +146,12 @@ def _own_settings(server: EmbeddedPostgres, credentials: Credentials, simulator_
         f"{PREFIX}DATABASE_URL": login_url(server, APPLICATION_LOGIN, credentials.application_password, DATABASE),
         f"{PREFIX}READER_DATABASE_URL": login_url(server, VIEWER_LOGIN, credentials.viewer_password, DATABASE),
     }
-    return own | ({f"{PREFIX}DERIBIT_REST_URL": simulator_url} if simulator_url else {})
+    if simulator_url is None:
+        return own
+    return own | {
+        f"{PREFIX}DERIBIT_REST_URL": simulator_url,
+        f"{PREFIX}DERIBIT_WEBSOCKET_URL": f"{simulator_url.replace('http', 'ws', 1)}/ws/api/v2",
+    }
 
 
 def _inherited(environment: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
@@ -167,6 +179,28 @@ def _simulator(clone: Path, credentials: Credentials) -> Program:
     options = {"--host": LOOPBACK, "--port": str(credentials.simulator_port), "--seed": str(SIMULATOR_SEED)}
     command = [sys.executable, "-m", "simulator", *(word for option in options.items() for word in option)]
     return Program(SIMULATOR, command, clone, group=SIMULATOR)
+
+
+def _collector(folder: Path, clone: Path, credentials: Credentials, own: Mapping[str, str]) -> Program:
+    environment_file = folder / "collector.json"
+    named = {
+        f"{COLLECTOR_PREFIX}METRICS_PORT": str(credentials.collector_port),
+        f"{COLLECTOR_PREFIX}SPOOL_DIRECTORY": str(private_folder(folder / "spool")),
+    }
+    write_private(environment_file, json.dumps(dict(own) | named))
+    command = [sys.executable, "-m", "collector", "stream"]
+    return Program(COLLECTOR, command, clone, group=COLLECTOR, environment_file=environment_file)
+
+
+def _collector_url(credentials: Credentials) -> str:
+    return f"http://{LOOPBACK}:{credentials.collector_port}"
+
+
+def _is_alive(credentials: Credentials) -> bool:
+    try:
+        return requests.get(f"{_collector_url(credentials)}/livez", timeout=COLLECTOR_SECONDS).ok
+    except requests.RequestException:
+        return False
 
 
 def _tells_time(simulator_url: str) -> bool:
