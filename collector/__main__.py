@@ -21,7 +21,7 @@ from collector.health import HealthServer
 from collector.log import set_up_logging
 from collector.metrics import CollectorMetrics
 from collector.service import Collector
-from collector.settings import CollectorSettings, read_collector_settings
+from collector.settings import CollectorSettings, read_collector_settings, settings_table
 from collector.spool import Spool
 from collector.transport import connect as connect_venue
 from collector.venue_rest import VenueRest
@@ -73,6 +73,16 @@ def stream(everything: _Everything, record: Path | None) -> None:
         uvloop.run(_stream(everything.core, own))
     except TapekeeperError as error:
         _fail(error)
+
+
+@main.command()
+def settings() -> None:
+    """Print every setting of the collector as a table in Markdown.
+
+    Examples:
+      python -m collector settings
+    """
+    click.echo(settings_table())
 
 
 @main.command()

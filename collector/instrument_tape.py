@@ -79,6 +79,12 @@ class InstrumentTape:
         self.last_trade_time = position.last_trade_time or 0
         self.hole = self.trades_hole = hole
 
+    def trades_subscribed(self, now: int) -> None:
+        """Note that its trades come from now on."""
+        self.subscribed_at = now
+        if self.wanted_from is None:
+            self.wanted_from = now
+
     def apply_book(self, message: BookMessage, received_at: int) -> Quote | ChainBroken | None:
         """Take a frame of the book; return the quote that it makes, or how it breaks the chain."""
         change = self.book.apply(message, received_at)

@@ -95,7 +95,7 @@ class Collector:
             self.buffer,
             self.counters,
             VenueClock(now=now_microseconds(), monotonic=time.monotonic()),
-            has_book="book" in collector_settings.channels,
+            collector_settings.channels,
         )
         self._sweep = Sweep(collector_settings, self._tape, self._rest)
         self._spread = Spread(
@@ -235,8 +235,7 @@ class Collector:
         now = self._tape.clock.at(time.monotonic())
         for name in self._tape.names:
             if name not in chosen:
-                known = self._instruments.get(name)
-                self._tape.end(name, min(now, known.expires_at if known and known.expires_at else now))
+                self._tape.end(name, min(now, await self._expiry_of(name) or now))
         waiting = await self._add([one for name, one in chosen.items() if name not in self._tape.names], first=first)
         self._instruments = chosen
         for number in list(self._sessions):
@@ -246,6 +245,16 @@ class Collector:
         self._arrange()
         self._sweep.request()
         return _CHOICE_RETRY_SECONDS if waiting else self._seconds_to_refresh()
+
+    async def _expiry_of(self, name: str) -> int | None:
+        """Return when an instrument expires or expired, also where it did before this process began."""
+        if name not in self._instruments:
+            try:
+                self._instruments[name] = await self._rest.ask(lambda rest: rest.instrument(name))
+            except TapekeeperError as error:
+                log.warning("%s: when it expired is not told: %s", name, error)
+                return None
+        return self._instruments[name].expires_at
 
     async def _add(self, instruments: list[Instrument], *, first: bool) -> bool:
         """Follow more instruments; return whether some have to wait until their last life is told to its end."""

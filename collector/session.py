@@ -123,6 +123,7 @@ class Session:
         self._last_tick_at = 0.0
         self._ending: Ending | None = None
         self._failed_tries = 0
+        self._stopping = False
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -140,6 +141,7 @@ class Session:
 
     async def stop(self) -> None:
         """End the connection for good."""
+        self._stopping = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -193,9 +195,9 @@ class Session:
                 log.error("session %d: a fault of the collector: %r", self.number, result, exc_info=result)
         ending = self._ending or _ending_of(code)
         self.connected = False
-        if self.keeper.has_wanted:
+        if self.keeper.has_wanted and not self._stopping:
             self._counters.reconnects[ending] += 1
-        log.warning("session %d ended (%s): code %d %s", self.number, ending, code, reason)
+            log.warning("session %d ended (%s): code %d %s", self.number, ending, code, reason)
         self._listener.closed(self, ending, code, reason)
 
     async def _read(self, transport: Transport) -> None:

@@ -120,6 +120,24 @@ class CollectorSettings(Concern):
         return self.shard[1]
 
 
+def settings_table() -> str:
+    """Return every setting as a table in Markdown."""
+    lines = ["| variable | default | meaning |", "|---|---|---|"]
+    for field, described in CollectorSettings.model_fields.items():
+        lines.append(f"| `{variable_of(field)}` | {_shown(field, described.default)} | {described.description} |")
+    return "\n".join(lines)
+
+
+def _shown(field: str, default: object) -> str:
+    if default is None:
+        return ""
+    if field == "shard":
+        return "`1/1`"
+    if isinstance(default, tuple):
+        return f"`{','.join(default)}`"
+    return f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
+
+
 def variable_of(field: str) -> str:
     """Return the environment variable of a field."""
     return SHORT_NAMES.get(field, f"{COLLECTOR_PREFIX}{field}".upper())

@@ -68,6 +68,9 @@ class Sweep:
             TapekeeperError: the venue cannot be asked now; what was fetched is kept.
         """
         asked_at = self._tape.clock.at(time.monotonic())
+        if "trades" not in self._settings.channels:
+            self._tape.swept(asked_at, [tape.name for tape in self._tape.tapes])
+            return
         oldest = asked_at - CURRENCY_TRADES_AGE + AGE_MARGIN
         tapes = [tape for tape in self._tape.tapes if tape.subscribed_at is not None or tape.ends_at is not None]
         swept = [tape.name for tape in tapes if tape.trades_hole is None or tape.trades_hole.start - BACK >= oldest]
@@ -75,13 +78,12 @@ class Sweep:
         starts = [tape.trades_hole.start for tape in tapes if tape.trades_hole and tape.name in set(swept)]
         start = max(min([*starts, self._tape.swept_until or asked_at]) - BACK, oldest)
         await self._by_currency(Window(start, asked_at + MICROSECONDS_PER_SECOND), asked_at)
-        self._tape.swept(asked_at, swept)
         for tape in old:
             await self._newer_than_held(tape, asked_at)
-            self._tape.swept(0, [tape.name])
         for tape in list(self._tape.tapes):
             for missing in list(tape.missing_trades):
                 await self._by_number(tape, missing)
+        self._tape.swept(asked_at, [*swept, *(tape.name for tape in old)])
 
     async def _by_currency(self, window: Window, asked_at: int) -> None:
         pages = await self._rest.ask(

@@ -38,7 +38,14 @@ log = logging.getLogger(__name__)
 class Tape:
     """Follows instruments; for the thread of the event loop."""
 
-    def __init__(self, buffer: Buffer, counters: Counters, clock: VenueClock, *, has_book: bool = True) -> None:
+    def __init__(
+        self,
+        buffer: Buffer,
+        counters: Counters,
+        clock: VenueClock,
+        channels: Collection[str],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.clock = clock
         self.swept_until = 0
         """Up to here no trade is missing that the venue told when it was asked, in microseconds since 1970."""
@@ -46,7 +53,11 @@ class Tape:
         """Called when trades are missing, so that somebody fetches them."""
         self._buffer = buffer
         self._counters = counters
-        self._has_book = has_book
+        self._monotonic = monotonic
+        self._has_book = "book" in channels
+        self._has_trades = "trades" in channels
+        self._all_trades: Session | None = None
+        """Where the trades of the whole currency are subscribed, if they are."""
         self._tapes: dict[str, InstrumentTape] = {}
 
     @property
@@ -82,6 +93,10 @@ class Tape:
         if position is not None and position.accounted_until is not None:
             evidence: Evidence = {"last_trade_seq": position.last_trade_seq}
             tape.resume(position, Hole(position.accounted_until, Cause.RESTART, evidence))
+            if not self._has_trades:
+                tape.trades_hole = None
+            if not self._has_book:
+                tape.hole = None
         self._tapes[name] = tape
         return tape
 
@@ -96,30 +111,37 @@ class Tape:
 
     def subscribed(self, session: Session, channels: Iterable[str]) -> None:
         """Note that the venue accepted channels."""
-        now = self.clock.at(time.monotonic())
+        now = self.clock.at(self._monotonic())
         for name in channels:
             channel = parse_channel(name)
-            tape = self._tapes.get(channel.instrument_name or "")
-            if tape is None:
-                continue
-            tape.session = session
-            if channel.kind == "trades":
-                tape.subscribed_at = now
-                if tape.wanted_from is None:
-                    tape.wanted_from = now
-            if not self._has_book and not tape.is_followed:
-                self._follow(tape, now)
+            if channel.kind == "all_trades":
+                self._all_trades = session
+                for tape in self._tapes.values():
+                    tape.trades_subscribed(now)
+            elif (found := self._tapes.get(channel.instrument_name or "")) is not None:
+                found.session = session
+                if channel.kind == "trades" or (self._all_trades and found.subscribed_at is None):
+                    found.trades_subscribed(now)
+                if not self._has_book and not found.is_followed:
+                    self._follow(found, now)
 
     def interrupted(self, session: Session, cause: Cause, evidence: Evidence) -> None:
         """Note that a connection is gone, and with it the subscriptions of its instruments."""
         start = self._verified_at(session)
+        has_all_trades = session is self._all_trades
         for tape in self._tapes.values():
-            if tape.session is session and tape.ends_at is None:
-                tape.session = tape.subscribed_at = None
+            if tape.ends_at is not None:
+                continue
+            if has_all_trades or (tape.session is session and self._all_trades is None):
+                tape.subscribed_at = None
+                if tape.trades_hole is None and self._has_trades:
+                    tape.trades_hole = Hole(start, cause, evidence)
+            if tape.session is session:
+                tape.session = None
                 self._break_off(tape, Hole(max(start, tape.last_book_time), cause, evidence))
                 tape.book.reset()
-                if tape.trades_hole is None:
-                    tape.trades_hole = Hole(start, cause, evidence)
+        if has_all_trades:
+            self._all_trades = None
 
     def accept(self, session: Session, message: Message, received_at: int, monotonic: float) -> None:
         """Make rows of a message about the market."""

@@ -127,7 +127,7 @@ class Writer:
             return False
 
     def _make_partitions(self) -> None:
-        if time.monotonic() < self._partitions_at:
+        if time.monotonic() < max(self._partitions_at, self._retry_at):
             return
         today = day_of(now_microseconds())
         try:
@@ -200,6 +200,7 @@ class Writer:
         self._counters.rows_dropped[Table.QUOTES] += len(taken.quotes)
         notes = _gaps_of(_losses(taken), Cause.SPOOL_FULL, self._quotes_series, self._counters)
         self._buffer.give_back(taken._replace(quotes=[], notes=[*notes, *taken.notes]))
+        self._stopping.wait(self._retry_seconds)
 
     def _batch_of(self, taken: Taken) -> Batch:
         self._counters.rows_dropped[Table.QUOTES] += sum(loss.quotes for loss in taken.losses.values())

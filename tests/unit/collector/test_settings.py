@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from collector.settings import CollectorSettings, read_collector_settings
+from collector.settings import CollectorSettings, read_collector_settings, settings_table
 from tapekeeper.errors import ConfigInvalid
 from tapekeeper.settings import read_settings
 
@@ -60,3 +62,9 @@ def test_the_core_leaves_the_names_of_the_collector_alone() -> None:
     assert settings.deribit.websocket_url == "ws://h/ws"
     with pytest.raises(ConfigInvalid, match="must look like wss://host/path"):
         read_settings({"TAPEKEEPER_DERIBIT_WEBSOCKET_URL": "https://h"})
+
+
+def test_the_table_of_settings_is_the_one_that_the_program_prints() -> None:
+    readme = Path(__file__).parents[3] / "collector" / "README.md"
+    assert settings_table() in readme.read_text(encoding="utf-8")
+    assert settings_table().count("TAPEKEEPER_COLLECTOR_") > 10
