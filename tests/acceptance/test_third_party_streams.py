@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import itertools
-from typing import TYPE_CHECKING, Any
+import os
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -14,8 +19,54 @@ from tests.support.stream import options, truth, websocket_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-LONGEST_WAIT = 60.0
+LONGEST_WAIT: Final = 60.0
+TARDIS: Final = """
+const { stream } = require("tardis-dev");
+(async () => {
+    const filters = [
+        { channel: "book", symbols: ["BTC-PERPETUAL"] },
+        { channel: "ticker", symbols: ["BTC-PERPETUAL", "ETH-PERPETUAL"] },
+        { channel: "trades", symbols: ["BTC-PERPETUAL"] },
+    ];
+    const seen = {};
+    const onError = (error) => { console.error(error.message); process.exit(1); };
+    for await (const { message } of stream({ exchange: "deribit", filters, timeoutIntervalMS: 20000, onError })) {
+        const channel = message.params && message.params.channel;
+        if (channel) seen[channel] = (seen[channel] || 0) + 1;
+        if (Object.keys(seen).length >= 3 && seen["book.BTC-PERPETUAL.100ms"] > 5) process.exit(0);
+    }
+})();
+"""
+CRYPTOFEED: Final = """
+import os, sys
+from cryptofeed import FeedHandler, connection
+from cryptofeed.connection import RestEndpoint, Routes, WebsocketEndpoint
+from cryptofeed.defines import L1_BOOK, L2_BOOK, TICKER, TRADES
+from cryptofeed.exchanges import Deribit
+
+def without_tls(self, address, conn_id, subscription=None, **options):
+    self.address, self.ws_kwargs = address, options
+    connection.AsyncConnection.__init__(self, f"{conn_id}.ws.{self.conn_count}", subscription=subscription)
+
+connection.WSAsyncConn.__init__ = without_tls
+rest, stream = sys.argv[1:]
+routes = Routes([f"/api/v2/public/get_instruments?currency={currency}" for currency in ("BTC", "ETH")])
+Deribit.rest_endpoints = [RestEndpoint(rest, routes=routes)]
+Deribit.websocket_endpoints = [WebsocketEndpoint(stream)]
+seen = {}
+
+async def take(data, _):
+    seen[type(data).__name__] = seen.get(type(data).__name__, 0) + 1
+    if len(seen) == 4 and seen["OrderBook"] > 5:
+        os._exit(0)
+
+channels = [L1_BOOK, L2_BOOK, TICKER, TRADES]
+handler = FeedHandler()
+handler.add_feed(Deribit(symbols=["BTC-USD-PERP"], channels=channels, callbacks={one: take for one in channels}))
+handler.run()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -92,3 +143,71 @@ def test_deribit_py_subscribes_and_asks(simulator: Simulator) -> None:
         assert all(later["prev_change_id"] == earlier["change_id"] for earlier, later in itertools.pairwise(chain))
 
     asyncio.run(asyncio.wait_for(listen(), LONGEST_WAIT))
+
+
+def nautilus_pyo3() -> Any:
+    """Return nautilus_trader's core, or None where it has no Deribit adapter."""
+    try:
+        core = importlib.import_module("nautilus_trader.core.nautilus_pyo3")
+    except ImportError:
+        return None
+    return core if hasattr(core, "DeribitWebSocketClient") else None
+
+
+@pytest.mark.xfail(
+    nautilus_pyo3() is None,
+    reason="nautilus-trader has a Deribit adapter in versions that need Python 3.12 or later",
+    run=False,
+)
+def test_nautilus_trader_subscribes(simulator: Simulator) -> None:
+    nautilus = nautilus_pyo3()
+
+    async def listen() -> None:
+        http = nautilus.DeribitHttpClient(base_url=f"{simulator.base_url}/api/v2")
+        perpetual = await http.request_instrument(nautilus.InstrumentId.from_str("BTC-PERPETUAL.DERIBIT"))
+        client = nautilus.DeribitWebSocketClient(url=websocket_url(simulator), heartbeat_interval=10)
+        heard, enough = [], asyncio.Event()
+
+        def keep(data: Any) -> None:
+            heard.append(data)
+            if len(heard) >= 40:
+                enough.set()
+
+        await client.connect(asyncio.get_running_loop(), [perpetual], keep)
+        try:
+            await client.wait_until_active(LONGEST_WAIT)
+            await client.subscribe_book(perpetual.id, None, None)
+            await client.subscribe_quotes(perpetual.id)
+            await client.subscribe_trades(perpetual.id, None)
+            await enough.wait()
+        finally:
+            await client.close()
+
+    asyncio.run(asyncio.wait_for(listen(), LONGEST_WAIT))
+
+
+@pytest.mark.xfail(shutil.which("npm") is None, reason="tardis-dev needs node and npm", run=False)
+def test_tardis_dev_streams(simulator: Simulator, tmp_path: Path) -> None:
+    install = ["npm", "install", "--silent", "--no-audit", "--no-fund", "tardis-dev@13.35.3"]
+    subprocess.run(install, cwd=tmp_path, check=True, timeout=300)
+    environment = {**os.environ, "WSS_URL_DERIBIT": websocket_url(simulator)}
+    subprocess.run(["node", "-e", TARDIS], cwd=tmp_path, env=environment, check=True, timeout=LONGEST_WAIT)
+
+
+def newer_python() -> str | None:
+    """Return a Python that cryptofeed can be installed for, or None."""
+    if sys.version_info >= (3, 13):
+        return sys.executable
+    found = shutil.which("python3.13")
+    works = found is not None and subprocess.run([found, "-V"], capture_output=True, check=False).returncode == 0
+    return found if works else None
+
+
+@pytest.mark.xfail(newer_python() is None, reason="cryptofeed needs Python 3.13 or later", run=False)
+def test_cryptofeed_follows_books_tickers_and_trades(simulator: Simulator, tmp_path: Path) -> None:
+    subprocess.run([str(newer_python()), "-m", "venv", str(tmp_path)], check=True, timeout=120)
+    python = str(tmp_path / "bin" / "python")
+    install = [python, "-m", "pip", "install", "-qq", "--no-input", "--disable-pip-version-check", "cryptofeed==3.0.1"]
+    subprocess.run(install, check=True, timeout=300, capture_output=True)
+    command = [python, "-c", CRYPTOFEED, simulator.base_url, websocket_url(simulator)]
+    subprocess.run(command, check=True, timeout=LONGEST_WAIT)
