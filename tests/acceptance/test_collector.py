@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -27,11 +29,13 @@ from tests.support.collector import (
     missing_quotes,
     rows,
     running_collector,
+    settings_for,
     settle,
     wait_until_accounted,
 )
+from tests.support.command_line import environment
 from tests.support.processes import wait_for
-from tests.support.simulator import running_simulator
+from tests.support.simulator import PROJECT, running_simulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -253,6 +257,32 @@ def test_malformed_and_huge_frames_are_survived(database_url: str, simulator: Si
         wait_until_accounted(database_url, NAMES, now_microseconds() + 9_000_000)
     assert_true(database_url, simulator, NAMES, end)
     assert 10 <= len(list((tmp_path / "spool" / "malformed").iterdir())) <= 100
+
+
+def test_check_says_what_is_wrong_and_ends(database_url: str, simulator: Simulator, tmp_path: Path) -> None:
+    settings = settings_for(database_url, simulator, tmp_path)
+    well = check(settings)
+    assert (well.returncode, well.stdout.count(": ok")) == (0, 4)
+    wrong = check(
+        {
+            **settings,
+            "TAPEKEEPER_DATABASE_URL": "postgresql://nobody:secret@127.0.0.1:1/nothing",
+            "TAPEKEEPER_DERIBIT_WEBSOCKET_URL": "ws://127.0.0.1:1/",
+        }
+    )
+    assert wrong.returncode == 1
+    assert "database: PostgreSQL cannot be reached" in wrong.stderr
+    assert "venue, WebSocket: no connection to ws://127.0.0.1:1/" in wrong.stderr
+    assert "secret" not in wrong.stderr + wrong.stdout
+    misspelt = check({**settings, "TAPEKEEPER_COLLECTOR_CURENCY": "ETH"})
+    assert (misspelt.returncode, "did you mean TAPEKEEPER_COLLECTOR_CURRENCY" in misspelt.stderr) == (2, True)
+
+
+def check(settings: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "collector", "check"]
+    return subprocess.run(
+        command, cwd=PROJECT, env=environment(settings), capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 def decode_errors(collector: RunningCollector) -> float:

@@ -18,6 +18,7 @@ from tapekeeper.clock import MICROSECONDS_PER_MILLISECOND, MICROSECONDS_PER_SECO
 from tests.support.command_line import environment
 from tests.support.processes import wait_for
 from tests.support.simulator import PROJECT
+from tests.support.ticks import check_account
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -255,6 +256,8 @@ def assert_true(url: str, simulator: Simulator, names: tuple[str, ...], end: int
         for moment in missing_quotes(url, simulator, name, end):
             assert any(start <= moment < end for start, end, _, _ in recorded), f"{name} lacks {moment}: {recorded}"
         assert all(state == "repaired" for *_, state in gaps(url, name, "deribit.option_trades")), name
+    with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+        check_account(cursor)
 
 
 def assert_gaps_are_short(url: str, names: tuple[str, ...], interruptions: list[tuple[int, int]]) -> None:
