@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from math import isnan
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from simulator.hashing import key_of, uniform, uniform_at, uniforms
 from simulator.instruments import VenueInstrument
-from simulator.market import Market, moments, to_ticks
+from simulator.market import Market, to_ticks
 from simulator.moments import HOUR
 from simulator.recent import Recent
 from tapekeeper.model.candle import Float64Column, Int64Column
@@ -25,19 +26,20 @@ MOST_CHANGES_PER_SECOND: Final = 10.0
 FIRST_QUOTE_AFTER: Final = 2_000
 """How long after its listing an instrument gets its first quote, in milliseconds."""
 _DEEPEST: Final = 25
-_CANDIDATES: Final = 120
+_CANDIDATES: Final = 100
 _CLOSEST: Final = 100
 _SECOND: Final = 1_000
 _ID_EPOCH: Final = 1_500_000_000_000
 _BOOKS_KEPT: Final = 8_192
+_BLOCK: Final = 16
+"""So many changes in a row are computed together: one costs hardly less."""
 _SPREAD: Final = {"option": 0.02}
 _SPREAD_OF_OTHERS: Final = 0.00003
 _UNQUOTED: Final = 0.07
 _CHANGES_OF_A_LEVEL: Final = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Level:
+class Level(NamedTuple):
     """A price in the book and the amount there."""
 
     price: float
@@ -99,6 +101,9 @@ class Schedule:
         return max(self.step - _CLOSEST, 0)
 
 
+_EMPTY: Final = Book(0, (), ())
+
+
 class Books:
     """The books of one seeded world; times in milliseconds."""
 
@@ -108,6 +113,8 @@ class Books:
         self.restarts: list[int] = []
         """When the venue was restarted: from then on its change ids start anew."""
         self._books: Recent[tuple[str, int, int], Book] = Recent(_BOOKS_KEPT, lambda _: 1)
+        self._blocks: Recent[tuple[str, int, int], Tops] = Recent(_BOOKS_KEPT, lambda _: 1)
+        self._key = lru_cache(maxsize=_BOOKS_KEPT)(self._make_key)
         self._schedule = lru_cache(maxsize=_BOOKS_KEPT)(self._make_schedule)
 
     def schedule(self, instrument: VenueInstrument) -> Schedule:
@@ -120,10 +127,13 @@ class Books:
 
     def at(self, instrument: VenueInstrument, moment: int) -> Book:
         """Return the book as it is at `moment`; combos, the dead and the newborn have an empty one."""
-        number = self.schedule(instrument).number_at(moment)
-        if moment >= instrument.end or number < self.first_number(instrument):
-            return Book(0, (), ())
-        return self.book(instrument, number)
+        number = self._number_at(instrument, moment)
+        return _EMPTY if number is None else self.book(instrument, number)
+
+    def top_at(self, instrument: VenueInstrument, moment: int) -> Book:
+        """Return the same with the best levels alone."""
+        number = self._number_at(instrument, moment)
+        return _EMPTY if number is None else self._top(instrument, number)
 
     def book(self, instrument: VenueInstrument, number: int) -> Book:
         """Return the book after a change, 25 levels deep."""
@@ -151,7 +161,7 @@ class Books:
         times = self.schedule(instrument).times_of(numbers)
         mark = self.market.mark(instrument, times // _SECOND * _SECOND)
         half = np.maximum(instrument.tick_size / 2, mark * _SPREAD.get(instrument.kind, _SPREAD_OF_OTHERS))
-        key, parity = self._key(instrument), numbers % 2
+        key, parity = self._key(instrument.name), numbers % 2
         has_bid = (mark > 0) & (mark - half >= instrument.tick_size) & self._quoted(instrument, "bid", times)
         has_ask = (mark > 0) & self._quoted(instrument, "ask", times)
         bid_units = 1 + 2 * np.floor(30.0 * uniforms(key ^ 1, numbers) ** 2) + parity
@@ -168,24 +178,44 @@ class Books:
     def _make_schedule(self, name: str) -> Schedule:
         return Schedule(key_of(self.market.seed, "book schedule", name), self.step)
 
-    def _make_book(self, instrument: VenueInstrument, number: int) -> Book:
-        top = self.tops(instrument, moments(number))
-        time, key = int(top.time[0]), self._key(instrument)
-        bid, ask = (float(price[0]) for price in (top.bid_price, top.ask_price))
-        bids = () if np.isnan(bid) else _levels(instrument, key ^ 3, number, Level(bid, float(top.bid_amount[0])), -1)
-        asks = () if np.isnan(ask) else _levels(instrument, key ^ 4, number, Level(ask, float(top.ask_amount[0])), 1)
-        return Book(self.change_id(instrument, time), bids, asks, time)
+    def _number_at(self, instrument: VenueInstrument, moment: int) -> int | None:
+        """Return the last change by `moment` of an instrument that lives and has been quoted, else None."""
+        number = self.schedule(instrument).number_at(moment)
+        return None if moment >= instrument.end or number < self.first_number(instrument) else number
 
-    def _key(self, instrument: VenueInstrument) -> int:
-        return key_of(self.market.seed, "book", instrument.name)
+    def _top(self, instrument: VenueInstrument, number: int) -> Book:
+        block, position = divmod(number, _BLOCK)
+        key = (instrument.name, instrument.listed_at, block)
+        tops = self._blocks.get(key, lambda: self.tops(instrument, np.arange(block * _BLOCK, (block + 1) * _BLOCK)))
+        time = int(tops.time[position])
+        bid = Level(float(tops.bid_price[position]), float(tops.bid_amount[position]))
+        ask = Level(float(tops.ask_price[position]), float(tops.ask_amount[position]))
+        return Book(
+            self.change_id(instrument, time),
+            () if isnan(bid.price) else (bid,),
+            () if isnan(ask.price) else (ask,),
+            time,
+        )
+
+    def _make_book(self, instrument: VenueInstrument, number: int) -> Book:
+        top, key = self._top(instrument, number), self._key(instrument.name)
+        bids = [_levels(instrument, key ^ 3, number, best, -1) for best in top.bids]
+        asks = [_levels(instrument, key ^ 4, number, best, 1) for best in top.asks]
+        return Book(top.change_id, bids[0] if bids else (), asks[0] if asks else (), top.time)
+
+    def _make_key(self, name: str) -> int:
+        return key_of(self.market.seed, "book", name)
 
     def _quoted(self, instrument: VenueInstrument, side: str, times: Int64Column) -> npt.NDArray[np.bool_]:
         """Return whether a side has a quote: for options, by the hour."""
         if instrument.kind != "option":
             return np.ones(len(times), dtype=np.bool_)
-        hours, positions = np.unique(times // HOUR, return_inverse=True)
-        chances = [uniform(self.market.seed, side, instrument.name, hour) for hour in hours.tolist()]
-        return np.array(chances)[positions] > _UNQUOTED
+        if not len(times):
+            return np.empty(0, dtype=np.bool_)
+        hours = times // HOUR
+        first = int(hours[0])
+        chances = [uniform(self.market.seed, side, instrument.name, hour) for hour in range(first, int(hours[-1]) + 1)]
+        return np.array(chances)[hours - first] > _UNQUOTED
 
 
 def _levels(instrument: VenueInstrument, key: int, number: int, best: Level, direction: int) -> tuple[Level, ...]:
@@ -200,10 +230,9 @@ def _levels(instrument: VenueInstrument, key: int, number: int, best: Level, dir
     prices = to_ticks(instrument, places.astype(np.float64) * tick, 0)
     epochs = places * 4_093 + (number + places) // _CHANGES_OF_A_LEVEL
     amounts = np.floor(1.0 + 60.0 * uniforms(key ^ 5, epochs) ** 2) * instrument.min_trade_amount
-    levels = {best.price: best.amount}
-    for price, amount in zip(prices.tolist(), np.round(amounts, 8).tolist(), strict=True):
-        levels.setdefault(price, amount)
-    return tuple(Level(price, amount) for price, amount in levels.items())
+    levels = dict(zip(reversed(prices.tolist()), reversed(np.round(amounts, 8).tolist()), strict=True))
+    levels.pop(best.price, None)
+    return best, *map(Level._make, reversed(levels.items()))
 
 
 def _tick_at(instrument: VenueInstrument, price: float) -> float:

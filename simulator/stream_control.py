@@ -28,6 +28,7 @@ class StreamControl:
         router.add_post("/control/restart", self.restart)
         router.add_post("/control/streams", self.set_streams)
         router.add_post("/control/load", self.load)
+        router.add_post("/control/clock", self.clock)
 
     async def quotes(self, request: web.Request) -> web.Response:
         """Answer with every change of the top of the book in `[start, end)`, as columns; null for no quote."""
@@ -66,6 +67,18 @@ class StreamControl:
         seconds = 0.0 if seconds == 0 else positive(seconds, "seconds")
         self._hub.restart(VenueRestart(kind="venue_restart", seconds=seconds, how=how))
         return answer({"seconds": seconds})
+
+    async def clock(self, request: web.Request) -> web.Response:
+        """Let the venue's clock jump: {"offset_seconds": how far it is ahead of this machine's from now on}.
+
+        Forwards, everything that falls into the jump is told at once. Backwards, streams are silent until then.
+        """
+        offset = (await asked_object(request, ("offset_seconds",))).get("offset_seconds")
+        if isinstance(offset, bool) or not isinstance(offset, int | float):
+            raise ControlError(f"offset_seconds is {offset!r}: it has to be a number")
+        clock = self._hub.floor.world.clock
+        clock.offset = round(offset * 1_000)
+        return answer({"now": clock.now()})
 
     async def load(self, request: web.Request) -> web.Response:
         """Send for load: {"frames_per_second": 25000, "options": 830, "currency": "ETH", "shares": {"book": 1, ...}}.

@@ -58,7 +58,7 @@ def ticker_row(world: World, instrument: VenueInstrument, now: int) -> dict[str,
     """Return what ticker answers; the last word about an expired instrument is its delivery."""
     quotes = world.quotes
     book, statistics, values = (
-        quotes.books.at(instrument, now),
+        quotes.books.top_at(instrument, now),
         quotes.statistics(instrument, now),
         quotes.values(instrument, now),
     )
@@ -95,7 +95,7 @@ def summary_row(world: World, instrument: VenueInstrument, now: int) -> dict[str
     """Return a book summary; here a missing bid, ask, middle or last is null."""
     quotes = world.quotes
     statistics, values = quotes.statistics(instrument, now), quotes.values(instrument, now)
-    (bid, _), (ask, _) = _best(quotes.books.at(instrument, now))
+    (bid, _), (ask, _) = _best(quotes.books.top_at(instrument, now))
     row: dict[str, object] = {
         "instrument_name": instrument.name,
         "base_currency": instrument.base,

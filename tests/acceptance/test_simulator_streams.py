@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -21,14 +22,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BOOK: Final = "book.BTC-PERPETUAL.100ms"
-QUICK: Final = ("--time-scale", "0.02", "--quote-changes-per-second", "5")
 
 
 @pytest.fixture(scope="module")
 def simulator_process() -> Iterator[Simulator]:
-    """A simulator without limits that waits a fiftieth of the time, with busy books."""
-    with running_simulator("--limits", "off", *QUICK) as running:
+    """A simulator without limits, with busy books."""
+    with running_simulator("--limits", "off", "--quote-changes-per-second", "5") as running:
         yield running
+
+
+@pytest.fixture
+def impatient(simulator: Simulator) -> Iterator[Simulator]:
+    """The same while it waits a fiftieth of the time."""
+    control(simulator, "streams", time_scale=0.02)
+    yield simulator
+    control(simulator, "streams", time_scale=1)
 
 
 @pytest.fixture(scope="module")
@@ -247,42 +255,46 @@ def test_a_listing_and_a_settlement_are_heard(simulator: Simulator) -> None:
 # How connections end
 
 
-def test_an_idle_socket_dies_without_a_close_frame(simulator: Simulator) -> None:
-    with streaming(simulator) as stream:
+def test_an_idle_socket_dies_without_a_close_frame(impatient: Simulator) -> None:
+    with streaming(impatient) as stream:
         assert close_code(stream) is None
-    assert simulator.state()["connections_closed"]["idle"] >= 1
+    assert impatient.state()["connections_closed"]["idle"] >= 1
 
 
-def test_one_quiet_subscription_keeps_a_socket(simulator: Simulator) -> None:
-    before = simulator.state()["connections_closed"].get("idle", 0)
-    with streaming(simulator) as quiet, streaming(simulator) as idle:
+def test_one_quiet_subscription_keeps_a_socket(impatient: Simulator) -> None:
+    before = impatient.state()["connections_closed"].get("idle", 0)
+    with streaming(impatient) as quiet, streaming(impatient) as idle:
         quiet.subscribe("instrument.creation.spot.any")
         assert close_code(idle) is None
         assert quiet.ask("public/test")["result"]
-    assert simulator.state()["connections_closed"]["idle"] == before + 1
+    assert impatient.state()["connections_closed"]["idle"] == before + 1
 
 
-def test_an_unanswered_heartbeat_is_the_end(simulator: Simulator) -> None:
-    with streaming(simulator) as stream:
+def test_an_unanswered_heartbeat_is_the_end(impatient: Simulator) -> None:
+    with streaming(impatient) as stream:
         assert stream.ask("public/set_heartbeat", interval=10)["result"] == "ok"
+        assert stream.read()["params"] == {"type": "heartbeat"}
         assert stream.read()["params"] == {"type": "test_request"}
         end = closing(stream).rcvd
     assert end is not None
     assert (end.code, end.reason) == (4000, "heartbeat close")
 
 
-def test_an_answered_heartbeat_goes_on_with_heartbeats_where_it_is_quiet(simulator: Simulator) -> None:
-    with streaming(simulator) as stream:
+@pytest.mark.parametrize(("channel", "signs"), [(BOOK, []), ("instrument.creation.spot.any", ["heartbeat"])])
+def test_an_answered_heartbeat_goes_on(impatient: Simulator, channel: str, signs: list[str]) -> None:
+    control(impatient, "streams", time_scale=0.1)
+    with streaming(impatient) as stream:
+        stream.subscribe(channel)
         stream.ask("public/set_heartbeat", interval=10)
         kinds: list[str] = []
-        while kinds.count("test_request") < 4:
-            message = stream.read()
+        while kinds.count("test_request") < 2:
+            message = stream.next()
             if message.get("method") == "heartbeat":
                 kinds.append(message["params"]["type"])
                 if kinds[-1] == "test_request":
                     stream.begin("public/test")
         assert stream.ask("public/disable_heartbeat")["result"] == "ok"
-    assert "heartbeat" not in kinds
+    assert kinds == [*signs, "test_request", *signs, "test_request"]
 
 
 def test_a_slow_reader_is_told_so_and_closed(simulator: Simulator) -> None:
@@ -389,9 +401,11 @@ def test_a_malformed_frame_is_no_json(simulator: Simulator) -> None:
 
 def test_the_venue_restarts(simulator: Simulator) -> None:
     with streaming(simulator) as stream:
-        stream.subscribe(BOOK)
-        before = stream.notices(lambda heard: len(heard) >= 2)[-1]["data"]["change_id"]
+        stream.subscribe("platform_state", BOOK)
+        books = stream.notices(lambda heard: any(one["channel"] == BOOK for one in heard))
+        before = books[-1]["data"]["change_id"]
         simulator.set_faults([{"kind": "venue_restart", "seconds": 1}])
+        stream.notices(lambda heard: any("maintenance" in one["data"] for one in heard))
         assert close_code(stream) == 1012
     with pytest.raises(InvalidStatus) as caught, streaming(simulator):
         pass
@@ -412,6 +426,26 @@ def test_the_venue_restarts(simulator: Simulator) -> None:
 # Control, load and replay
 
 
+def test_the_clock_jumps() -> None:
+    with running_simulator() as jumping, streaming(jumping) as stream:
+        stream.subscribe(BOOK)
+        last = stream.notices(lambda heard: len(heard) >= 2)[-1]["data"]
+        now = control(jumping, "clock", offset_seconds=20)["now"]
+        assert now > last["timestamp"] + 15_000
+        told = stream.notices(lambda heard: len(heard) >= 15)
+        assert jumping.state()["now"] < now + 15_000
+    chain = [last, *(one["data"] for one in told)]
+    assert all(later["prev_change_id"] == earlier["change_id"] for earlier, later in itertools.pairwise(chain))
+
+
+def test_the_end_of_the_simulator_is_said_to_all() -> None:
+    with ExitStack() as stack:
+        with running_simulator() as ending:
+            stream = stack.enter_context(streaming(ending))
+            stream.subscribe(BOOK)
+        assert close_code(stream) == 1001
+
+
 @pytest.mark.parametrize(
     ("what", "body", "message"),
     [
@@ -419,6 +453,7 @@ def test_the_venue_restarts(simulator: Simulator) -> None:
         ("cut", {"connections": 3}, "list of numbers"),
         ("restart", {"how": "half_open"}, "clean or reset"),
         ("restart", {"seconds": -1}, "above 0"),
+        ("clock", {"offset_seconds": "soon"}, "has to be a number"),
         ("streams", {"time_scale": 0}, "above 0"),
         ("streams", {"pace": 1}, "time_scale, slow_reader_bytes"),
         ("load", {"shares": {"quotes": 1}}, "book, ticker, trades"),
@@ -444,7 +479,7 @@ def test_the_state_counts_frames_connections_and_subscriptions(simulator: Simula
             assert state["frames"][kind] >= before["frames"].get(kind, 0) + 2
         assert state["requests"]["public/subscribe"]["ok"] >= 1
         assert control(simulator, "streams", slow_reader_bytes=1_000_000)["slow_reader_bytes"] == 1_000_000
-        assert control(simulator, "streams", slow_reader_bytes=16_000_000, time_scale=0.02)["time_scale"] == 0.02
+        assert control(simulator, "streams", slow_reader_bytes=16_000_000, time_scale=1)["time_scale"] == 1
 
 
 def test_a_load_is_chained_and_counted() -> None:
@@ -456,8 +491,8 @@ def test_a_load_is_chained_and_counted() -> None:
             assert sorted(stream.subscribe(*channels)) == sorted(channels)
             assert control(loaded, "load", frames_per_second=3_000, options=20)["frames_per_second"] == 3_000
             notices = stream.notices(lambda heard: len(heard) >= 3_000)
-            control(loaded, "load", frames_per_second=0, options=20)
             load = loaded.state()["load"]
+            control(loaded, "load", frames_per_second=0, options=20)
         last: dict[str, int] = {}
         for notice in notices:
             data = notice["data"]

@@ -44,7 +44,8 @@ class Connection:
         self._after_answer: list[Callable[[], None]] = []
         self._silent_until = 0.0
         self._heard_at = time.monotonic()
-        self._sent_since_test = False
+        self._is_busy = False
+        """Whether anything was told since the last heartbeat; a quiet connection gets a sign of its own."""
         self._ending: asyncio.Task[None] | None = None
 
     @property
@@ -83,6 +84,7 @@ class Connection:
         if not self.is_open:
             return
         self.floor.frames[frame.channel.split(".", 1)[0]] += 1
+        self._is_busy = True
         if not self.floor.plan.befalls_frames:
             self._outbox.append(frame.payload)
             return
@@ -96,6 +98,7 @@ class Connection:
         """Take frames that are encoded to the last byte; no fault befalls them."""
         if self.is_open:
             self._ready.append(frames)
+            self._is_busy = True
 
     def send(self, payload: bytes) -> None:
         """Take anything else that is to be sent."""
@@ -108,11 +111,9 @@ class Connection:
         if self._outbox:
             self._wire.send(self._outbox)
             self._outbox.clear()
-            self._sent_since_test = True
         if self._ready:
             self._wire.write(b"".join(self._ready))
             self._ready.clear()
-            self._sent_since_test = True
         if self._wire.backlog > self.floor.slow_reader_bytes:
             self._wire.send([_TOO_SLOW])
             self.end("too_slow", WSCloseCode.POLICY_VIOLATION, "connection_too_slow")
@@ -183,11 +184,11 @@ class Connection:
             case "close":
                 self.end("heartbeat", _HEARTBEAT_CLOSE, "heartbeat close")
             case "test_request":
-                kinds = ("test_request",) if self._sent_since_test else ("heartbeat", "test_request")
+                kinds = ("test_request",) if self._is_busy else ("heartbeat", "test_request")
                 for kind in kinds:
                     self.send(orjson.dumps({"jsonrpc": "2.0", "method": "heartbeat", "params": {"type": kind}}))
                 self.flush(now)
-                self._sent_since_test = False
+                self._is_busy = False
 
     def _suffer(self, fired: list[FrameFault], now: float) -> None:
         for fault in fired:

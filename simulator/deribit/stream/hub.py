@@ -111,7 +111,9 @@ class Hub:
         self.floor.world.quotes.books.restarts.append(self.floor.world.clock.now())
         if seconds:
             self.floor.plan.add(ServerError(kind="server_error", status=503, to_second=seconds), now)
+        self.floor.publisher.say("platform_state", {"maintenance": True})
         for connection in list(self.connections.values()):
+            connection.flush(now)
             if restart.how == "reset" or connection.is_dead:
                 self.floor.closed["restart"] += 1
                 connection.abort()

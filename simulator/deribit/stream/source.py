@@ -35,17 +35,17 @@ class Source:
     conditions: Callable[[], Conditions]
 
     def living(self, name: str, moment: int) -> VenueInstrument | None:
-        """Return the instrument if it lives at `moment`."""
-        found = self.world.catalogue.find(name, moment)
-        return found if found is not None and moment < found.end else None
+        """Return the instrument if it lives right after `moment`."""
+        found = self.world.catalogue.find(name, moment + 1)
+        return found if found is not None and moment + 1 < found.end else None
 
     def known(self, name: str, moment: int) -> VenueInstrument:
-        """Return an instrument that was there when its stream began.
+        """Return an instrument that was listed when its stream began, as it is right after `moment`.
 
         Raises:
             LookupError: it never was.
         """
-        found = self.world.catalogue.find(name, moment)
+        found = self.world.catalogue.find(name, moment + 1)
         if found is None:
             raise LookupError(f"{name} is not listed at {moment}")
         return found

@@ -95,7 +95,7 @@ class CurrencyTradeStream:
             self._push(instrument.name, moment)
 
     def _push(self, name: str, moment: int) -> None:
-        time = next_trade(self._source, self._source.known(name, moment + 1), moment)
+        time = next_trade(self._source, self._source.known(name, moment), moment)
         if time is not None:
             heapq.heappush(self._next, (time, name))
 

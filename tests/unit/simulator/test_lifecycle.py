@@ -108,3 +108,27 @@ def test_a_settlement_by_hand_is_an_expiry() -> None:
     rows = [row for data in heard.heard("trades.option.ETH.100ms") for row in data]
     assert all(row["timestamp"] < now for row in rows if row["instrument_name"] == option.name)
     assert any(row["timestamp"] > now for row in rows)
+
+
+def test_a_name_can_be_listed_again_while_somebody_listens() -> None:
+    studio = Studio()
+    name = "ETH-27DEC30-2500-C"
+    first = studio.world.catalogue.list_by_hand(name, NOW, None, 100)
+    assert first is not None
+    studio.lifecycle.advance(NOW)
+    channel = f"book.{name}.100ms"
+    heard = studio.listen(channel, f"ticker.{name}.100ms", f"trades.{name}.100ms")
+    again = NOW + 10 * SECOND
+    studio.publisher.publish_until(again - 1)
+    studio.world.catalogue.settle(first, again)
+    studio.lifecycle.advance(again)
+    studio.publisher.publish_until(again + SECOND)
+    before = len(heard.heard(channel))
+    relisted = again + 2 * SECOND
+    studio.publisher.publish_until(relisted - 1)
+    assert studio.world.catalogue.list_by_hand(name, relisted, None, 100)
+    studio.lifecycle.advance(relisted)
+    studio.publisher.publish_until(relisted + FIRST_QUOTE_AFTER + SECOND)
+    changes = heard.heard(channel)[before:]
+    assert (changes[0]["type"], changes[0]["prev_change_id"]) == ("change", 0)
+    assert [one["trade_seq"] for one in heard.heard(f"trades.{name}.100ms")[-1]] == [1]
