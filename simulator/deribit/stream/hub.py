@@ -160,8 +160,10 @@ class Hub:
                 if self.load is not None:
                     self.load.spent += time.thread_time() - began
             except Exception:
-                _LOGGER.exception("the streams broke")
-                raise
+                _LOGGER.exception("the streams broke; all connections are closed")
+                for connection in list(self.connections.values()):
+                    connection.end("error", WSCloseCode.INTERNAL_ERROR)
+                await asyncio.sleep(1.0)
             await asyncio.sleep(self._pause())
 
     def _pause(self) -> float:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from simulator.moments import MINUTE
+from tests.unit.simulator.listener import Studio
 from tests.unit.simulator.venue import NOW, Venue
 
 FOLDER = os.environ.get("TAPEKEEPER_PAYLOADS", "")
@@ -96,3 +97,43 @@ def test_instruments_of_combos(venue: Venue) -> None:
 def test_expirations(venue: Venue) -> None:
     ours = venue.ask("get_expirations", currency="BTC", kind="option")
     assert_same_shape(ours, recorded("deribit_nautilus/http_get_expirations_btc_option.json")["result"])
+
+
+def streamed(*channels: str) -> dict[str, Any]:
+    """Return the last notification of each channel."""
+    studio = Studio()
+    heard = studio.listen(*channels)
+    studio.publisher.publish_until(NOW + 5 * MINUTE)
+    return {channel: heard.heard(channel)[-1] for channel in channels}
+
+
+@pytest.mark.parametrize(
+    ("channel", "name"),
+    [
+        ("ticker.BTC-PERPETUAL.100ms", "ws_ticker"),
+        ("quote.BTC-PERPETUAL", "ws_quote"),
+        ("chart.trades.BTC-PERPETUAL.1", "ws_chart"),
+    ],
+)
+def test_notifications(channel: str, name: str) -> None:
+    theirs = recorded(f"deribit_nautilus/{name}.json")["params"]
+    assert theirs["channel"] == channel
+    assert_same_shape(streamed(channel)[channel], theirs["data"])
+
+
+def test_notifications_of_trades() -> None:
+    theirs = [
+        row for row in recorded("deribit_nautilus/ws_trades.json")["params"]["data"] if "combo_trade_id" not in row
+    ]
+    ours = streamed("trades.BTC-PERPETUAL.100ms")["trades.BTC-PERPETUAL.100ms"]
+    assert_same_shape(ours, theirs)
+
+
+def test_notifications_of_books() -> None:
+    lines = (Path(FOLDER) / "deribit_tardis/deribit_messages.jsonl").read_text().splitlines()
+    messages = [json.loads(line)["params"] for line in lines]
+    books = [one["data"] for one in messages if one["channel"].startswith("book.") and "type" in one["data"]]
+    ours = streamed("book.ETH-PERPETUAL.100ms")["book.ETH-PERPETUAL.100ms"]
+    for theirs in books:
+        assert_same_shape(ours, theirs)
+    assert {one["type"] for one in books} == {"snapshot", "change"}
