@@ -15,23 +15,27 @@ from rich.console import Console
 
 from benchmarks.airflow import measure_airflow
 from benchmarks.backfill import measure_backfill
+from benchmarks.ceiling import measure_ceiling
+from benchmarks.decode import measure_decode
 from benchmarks.server import running_server
 from benchmarks.status import measure_status
 from benchmarks.store import measure_store
+from benchmarks.ticks import measure_ticks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from benchmarks.report import Report
 
-CASES: Final = ("store", "backfill", "airflow", "status")
+CASES: Final = ("store", "backfill", "airflow", "status", "decode", "ticks", "ceiling")
 EXIT_MISSED: Final = 1
 _WIDTH: Final = 132
 _EXAMPLES: Final = """\b
 Examples:
-  python -m benchmarks                                  all cases, under ten minutes on two cores
+  python -m benchmarks                                  all cases, about ten minutes on two cores
   python -m benchmarks store status                     these alone
   python -m benchmarks backfill --years 2               a shorter history
+  python -m benchmarks ceiling --seconds 600            the venue's most, for ten minutes
   python -m benchmarks --json figures.json --assert     for a machine: exit code 1 if a bound is missed
 """
 
@@ -39,18 +43,25 @@ Examples:
 @click.command(epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("cases", nargs=-1, type=click.Choice(CASES))
 @click.option("--rows", default=150_000, show_default=True, type=click.IntRange(5_000), help="Candles of `store`.")
-@click.option("--repetitions", default=3, show_default=True, type=click.IntRange(1), help="Turns of `store`.")
+@click.option(
+    "--repetitions", default=3, show_default=True, type=click.IntRange(1), help="Turns of `store`, `decode`, `ticks`."
+)
 @click.option(
     "--years", default=8, show_default=True, type=click.IntRange(1, 8), help="History of `backfill` and `airflow`."
 )
 @click.option("--calls", default=2_000, show_default=True, type=click.IntRange(100), help="Questions of `status`.")
+@click.option(
+    "--frames", default=200_000, show_default=True, type=click.IntRange(20_000), help="Of `decode` and `ticks`."
+)
+@click.option("--seconds", default=60, show_default=True, type=click.IntRange(10), help="How long `ceiling` lasts.")
 @click.option("--seed", default=7, show_default=True, help="Of the sample and of the simulated venue.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write all figures there.")
 @click.option("--assert", "assert_bounds", is_flag=True, help="Exit with 1 if a bound is missed.")
 def main(*, cases: tuple[str, ...], json_file: Path | None, assert_bounds: bool, **sizes: int) -> None:
     """Measure tapekeeper beside the alternatives, in one run on one machine.
 
-    CASES are store (the write path), backfill (the whole command), airflow (the same through the DAG) and status.
+    CASES are store (the write path), backfill (the whole command), airflow (the same through the DAG), status, decode
+    (frames of the venue), ticks (the live collector as fast as it can) and ceiling (it at the venue's most).
     A busy machine slows everything: look at the ratios, and at the load that is told beside them.
     """
     started_at = datetime.now(UTC)
@@ -77,6 +88,12 @@ def _measured(cases: list[str], sizes: dict[str, Any]) -> Iterator[Report]:
             yield measure_backfill(server, years=years, seed=seed, say=_say)
         if "status" in cases:
             yield measure_status(server, calls=sizes["calls"], say=_say)
+        if "decode" in cases:
+            yield measure_decode(frames=sizes["frames"], repetitions=sizes["repetitions"], seed=seed, say=_say)
+        if "ticks" in cases:
+            yield measure_ticks(server, frames=sizes["frames"], repetitions=sizes["repetitions"], seed=seed, say=_say)
+        if "ceiling" in cases:
+            yield measure_ceiling(server, seconds=sizes["seconds"], seed=seed, say=_say)
     if "airflow" in cases:
         yield measure_airflow(years=years, say=_say)
 

@@ -27,6 +27,7 @@ class Venue:
     def __init__(self, url: str, guard: psutil.Process) -> None:
         self.url = url
         """Such as http://127.0.0.1:40123."""
+        self.websocket_url = f"{url.replace('http', 'ws', 1)}/ws/api/v2"
         self._simulator = guard.children()[0]
 
     def cpu_seconds(self) -> float:

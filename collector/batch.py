@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from collector.notes import (
     Accounted,
@@ -25,7 +27,7 @@ from tapekeeper.model.gap import Cause, GapState, Loss, Sequences
 from tapekeeper.model.quote import Quote
 from tapekeeper.model.trade import Trade
 from tapekeeper.model.window import Window
-from tapekeeper.store.account import Seconds, account_seconds
+from tapekeeper.store.account import Seconds, account_seconds, accounted_until
 from tapekeeper.store.gaps import begin_repair, classify, close_gap, open_gap, open_gaps
 from tapekeeper.store.losses import record_losses
 from tapekeeper.store.option_series import follow_from, unfollow
@@ -34,7 +36,7 @@ from tapekeeper.store.sessions import close_session, open_session
 from tapekeeper.store.ticks import TickCounts, write_ticks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from psycopg2.extensions import cursor as Cursor
 
@@ -98,7 +100,7 @@ def _tell(cursor: Cursor, notes: Iterable[Note], collector: str) -> None:
         if isinstance(note, QuotesLost)
     ]
     record_losses(cursor, losses, by=BY)
-    for note in notes:
+    for note in _joined(notes):
         match note:
             case TradesMissing():
                 _open(cursor, note)
@@ -112,6 +114,17 @@ def _tell(cursor: Cursor, notes: Iterable[Note], collector: str) -> None:
                 unfollow(cursor, note.series_ids, note.moment)
             case SessionOpened() | SessionClosed():
                 _tell_session(cursor, note, collector)
+
+
+def _joined(notes: Iterable[Note]) -> Iterator[Note]:
+    """Yield the notes, but instruments that begin at one moment together: a start tells of hundreds, one by one."""
+    for moment, neighbours in groupby(notes, lambda note: note.moment if isinstance(note, Followed) else None):
+        if moment is None:
+            yield from neighbours
+        else:
+            yield Followed(
+                [one for note in neighbours if isinstance(note, Followed) for one in note.series_ids], moment
+            )
 
 
 def _tell_session(cursor: Cursor, note: SessionOpened | SessionClosed, collector: str) -> None:
@@ -146,12 +159,17 @@ def _close(cursor: Cursor, note: TradesFetched) -> None:
         close_gap(cursor, gap.gap_id, requests=note.requests, by=BY)
 
 
-def _account(cursor: Cursor, spans: Iterable[Span], losses: Iterable[Loss]) -> None:
+def _account(cursor: Cursor, spans: Sequence[Span], losses: Iterable[Loss]) -> None:
     lost: dict[int, list[Piece]] = {}
     for loss in losses:
         lost.setdefault(loss.series_id, []).append((loss.window.start, loss.window.end))
     by_end: dict[int, list[Seconds]] = {}
-    for span in spans:
+    # A commit whose answer was lost is written again: what it accounted is not accounted twice.
+    done = accounted_until(cursor, [span.series_id for span in spans])
+    for told in spans:
+        span = replace(told, start=max(told.start, done.get(told.series_id, told.start)))
+        if span.start >= span.end:
+            continue
         pieces = [*span.unverified, *lost.get(span.series_id, ())]
         by_end.setdefault(span.end, []).extend(_seconds(span, pieces))
     for end in sorted(by_end):

@@ -72,7 +72,7 @@ class CollectorSettings(Concern):
     """How often what was received is committed; earlier when 10,000 rows wait."""
     shard: Annotated[tuple[int, ...], BeforeValidator(_shard)] = (1, 1)
     """`2/3`: this process is the second of three that share the instruments."""
-    channels_per_connection: int = Field(default=400, ge=4, le=2_000)
+    channels_per_connection: int = Field(default=400, ge=4, le=4_000)
     """Channels on one connection at most; the venue suggests 500 a call and names no limit per connection."""
     connections_maximum: int = Field(default=16, ge=1, le=30)
     """WebSocket connections at most; the venue refuses the 33rd from one address, HTTP included."""
