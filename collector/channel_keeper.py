@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collector.transport import Transport
     from tapekeeper.venues.deribit.messages import Reply
 
+    Tell = Callable[[frozenset[str]], None]
+
 REPLY_SECONDS: Final = 10.0
 TRIES: Final = 2
 _SHOWN: Final = 5
@@ -75,8 +77,9 @@ class ChannelKeeper:
 
     def renew(self, channel: str) -> None:
         """Unsubscribe a channel and subscribe to it again, which is the way to a snapshot."""
-        self._renewed[channel] = None
-        self._changed.set()
+        if channel in self._acknowledgements.active:
+            self._renewed[channel] = None
+            self._changed.set()
 
     async def wanted(self) -> None:
         """Return when something is wanted."""
@@ -103,8 +106,14 @@ class ChannelKeeper:
         elif reply.error is not None:
             log.warning("Deribit refuses a request: %d %s", reply.error.code, reply.error.message)
 
-    async def run(self, transport: Transport, pace: Pace, accepted: Callable[[frozenset[str]], None]) -> None:
+    async def run(self, transport: Transport, pace: Pace, accepted: Tell, ended: Tell) -> None:
         """Subscribe and unsubscribe until nothing is wanted any more.
+
+        Args:
+            transport: the connection.
+            pace: of the calls of all connections.
+            accepted: is told what the venue subscribed us to.
+            ended: is told what it unsubscribed us from, before anything of it is subscribed again.
 
         Raises:
             Refused: the venue does not answer.
@@ -112,18 +121,19 @@ class ChannelKeeper:
         """
         while self._wanted:
             self._changed.clear()
-            await self._reconcile(transport, pace, accepted)
+            await self._reconcile(transport, pace, accepted, ended)
             try:
                 async with asyncio.timeout(self._seconds_to_next_look()):
                     await self._changed.wait()
             except TimeoutError:
                 continue
 
-    async def _reconcile(self, transport: Transport, pace: Pace, accepted: Callable[[frozenset[str]], None]) -> None:
+    async def _reconcile(self, transport: Transport, pace: Pace, accepted: Tell, ended: Tell) -> None:
         active = self._acknowledgements.active
         renewed, self._renewed = self._renewed, {}
         for part in _parts([name for name in active if name not in self._wanted or name in renewed]):
             await self._call(transport, pace, part, subscribing=False)
+            ended(frozenset(part))
         while self._wanted and (missing := self._due()):
             for part in _parts(missing):
                 acknowledged = await self._call(transport, pace, part, subscribing=True)

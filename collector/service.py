@@ -165,6 +165,10 @@ class Collector:
         self._tape.subscribed(session, channels)
         self._sweep.request()
 
+    def unsubscribed(self, session: Session, channels: frozenset[str]) -> None:  # noqa: ARG002 (one of many listeners)
+        """Note that channels ended."""
+        self._tape.unsubscribed(channels)
+
     def accept(self, session: Session, message: Message, received_at: int, monotonic: float) -> None:
         """Take a message about the market or about the venue."""
         if isinstance(message, InstrumentStateMessage | InstrumentCreatedMessage):
@@ -200,7 +204,9 @@ class Collector:
         while not self.writer.has_drained:
             await asyncio.sleep(0.02)
         await self._resume()
-        await asyncio.gather(self._follow_instruments(), self._sweep.run(), self._account(), self._tell())
+        await asyncio.gather(
+            self._follow_instruments(), self._sweep.run(), self._account(), self._renew(), self._tell()
+        )
 
     async def _resume(self) -> None:
         """Go on where the last process of this name ended."""
@@ -232,7 +238,7 @@ class Collector:
             log.warning("the instruments cannot be chosen yet: %s", error)
             return _CHOICE_RETRY_SECONDS
         first = not self._instruments
-        now = self._tape.clock.at(time.monotonic())
+        now = self._tape.now
         for name in self._tape.names:
             if name not in chosen:
                 self._tape.end(name, min(now, await self._expiry_of(name) or now))
@@ -304,8 +310,14 @@ class Collector:
 
     async def _account(self) -> None:
         while True:
-            await asyncio.sleep(self._settings.flush_interval_sec)
+            # Seconds are what is accounted: more often would be for nothing.
+            await asyncio.sleep(max(1.0, self._settings.flush_interval_sec))
             self._tape.account()
+
+    async def _renew(self) -> None:
+        while "book" in self._settings.channels:
+            await asyncio.sleep(self._settings.silence_close_seconds)
+            self._tape.renew_waiting()
 
     async def _turn(self) -> None:
         while True:
@@ -352,5 +364,6 @@ class Collector:
         await asyncio.to_thread(self.writer.stop, STOP_SECONDS)
         self._rest.close()
         self._registry.close()
-        self._spool.close()
+        if not self.writer.is_alive:
+            self._spool.close()
         self.tell_stats()

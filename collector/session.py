@@ -72,6 +72,10 @@ class Listener(Protocol):
         """The venue accepted channels."""
         ...
 
+    def unsubscribed(self, session: Session, channels: frozenset[str]) -> None:
+        """Nothing more comes in channels, until they are subscribed again."""
+        ...
+
     def accept(self, session: Session, message: Message, received_at: int, monotonic: float) -> None:
         """A frame came that is about the market."""
         ...
@@ -162,7 +166,7 @@ class Session:
         self._begin()
         code, reason = 1000, "no longer wanted"
         helpers = [
-            asyncio.create_task(self.keeper.run(transport, self._pace, self._accepted)),
+            asyncio.create_task(self.keeper.run(transport, self._pace, self._accepted, self._ended)),
             asyncio.create_task(self._watch()),
         ]
         for helper in helpers:
@@ -248,6 +252,9 @@ class Session:
     def _accepted(self, channels: frozenset[str]) -> None:
         self._failed_tries = 0
         self._listener.subscribed(self, channels)
+
+    def _ended(self, channels: frozenset[str]) -> None:
+        self._listener.unsubscribed(self, channels)
 
     async def _failed(self, reason: str) -> None:
         self._counters.reconnects[Ending.REFUSED] += 1

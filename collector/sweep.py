@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from typing import TYPE_CHECKING, Final
 
 from tapekeeper.clock import MICROSECONDS_PER_SECOND
@@ -67,7 +66,7 @@ class Sweep:
         Raises:
             TapekeeperError: the venue cannot be asked now; what was fetched is kept.
         """
-        asked_at = self._tape.clock.at(time.monotonic())
+        asked_at = self._tape.now
         if "trades" not in self._settings.channels:
             self._tape.swept(asked_at, [tape.name for tape in self._tape.tapes])
             return

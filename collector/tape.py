@@ -80,6 +80,11 @@ class Tape:
         )
 
     @property
+    def now(self) -> int:
+        """The venue's time, in microseconds since 1970."""
+        return self.clock.at(self._monotonic())
+
+    @property
     def has_room(self) -> bool:
         """Whether more trades may be added."""
         return self._buffer.has_room
@@ -111,7 +116,7 @@ class Tape:
 
     def subscribed(self, session: Session, channels: Iterable[str]) -> None:
         """Note that the venue accepted channels."""
-        now = self.clock.at(self._monotonic())
+        now = self.now
         for name in channels:
             channel = parse_channel(name)
             if channel.kind == "all_trades":
@@ -124,6 +129,20 @@ class Tape:
                     found.trades_subscribed(now)
                 if not self._has_book and not found.is_followed:
                     self._follow(found, now)
+
+    def unsubscribed(self, channels: Iterable[str]) -> None:
+        """Note that channels ended: a book begins with a snapshot again, and without one its chain is broken anew."""
+        for name in channels:
+            channel = parse_channel(name)
+            tape = self._tapes.get(channel.instrument_name or "")
+            if tape is not None and channel.kind == "book":
+                tape.book.reset()
+
+    def renew_waiting(self) -> None:
+        """Ask again for the snapshots that have not come: the frame may be lost, and no change may follow it."""
+        for tape in self._tapes.values():
+            if tape.session is not None and tape.ends_at is None and tape.book.state is not BookState.LIVE:
+                tape.session.keeper.renew(book_channel(tape.name))
 
     def interrupted(self, session: Session, cause: Cause, evidence: Evidence) -> None:
         """Note that a connection is gone, and with it the subscriptions of its instruments."""

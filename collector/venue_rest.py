@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, TypeVar
+from concurrent.futures import Future
+from queue import SimpleQueue
+from threading import Thread
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from tapekeeper.errors import NetworkFailure
 from tapekeeper.http.client import HttpClient
 from tapekeeper.http.rate_budget import Priority
 from tapekeeper.store.api_requests import ApiRequestLog
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tapekeeper.settings import Settings
+
+CLOSE_SECONDS: Final = 1.0
 
 Result = TypeVar("Result")
 
@@ -48,7 +53,10 @@ class VenueRest:
             jitter=random.random,
         )
         self._rest = DeribitRest(self._client, DatabaseRateBudget(self._database, GET_INSTRUMENTS_LIMIT))
-        self._threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rest")
+        self._questions: SimpleQueue[tuple[Callable[[DeribitRest], Any], Future[Any]] | None] = SimpleQueue()
+        # A daemon: a venue that does not answer must not keep the process from ending.
+        self._thread = Thread(target=self._run, name="rest", daemon=True)
+        self._thread.start()
 
     async def ask(self, question: Callable[[DeribitRest], Result]) -> Result:
         """Return what `question` makes of the venue; it runs in the thread, and may ask several times.
@@ -56,15 +64,28 @@ class VenueRest:
         Raises:
             TapekeeperError: what the venue's methods raise.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._threads, question, self._rest)
+        answer: Future[Result] = Future()
+        self._questions.put((question, answer))
+        return await asyncio.wrap_future(answer)
 
     def close(self) -> None:
-        """End the question that is under way, within about a second, and close the connections."""
+        """End; a question that is under way is left alone."""
         self._stopping = True
-        self._threads.shutdown(wait=True, cancel_futures=True)
+        self._questions.put(None)
+        self._thread.join(CLOSE_SECONDS)
+
+    def _run(self) -> None:
+        while (asked := self._questions.get()) is not None and not self._stopping:
+            question, answer = asked
+            if not answer.set_running_or_notify_cancel():
+                continue
+            try:
+                answer.set_result(question(self._rest))
+            except BaseException as error:  # noqa: BLE001 (whatever it is, who asked has to know)
+                answer.set_exception(error)
         self._client.close()
         self._database.close()
 
     def _check(self) -> None:
         if self._stopping:
-            raise asyncio.CancelledError
+            raise NetworkFailure("the collector ends", after_seconds=0.0)

@@ -154,7 +154,8 @@ class Writer:
 
     def _commit(self, batch: Batch) -> bool:
         """Commit a batch, or return False if the database is away."""
-        if time.monotonic() < self._retry_at and not self._stopping.is_set():
+        is_away = self._retry_at > 0 and not self.is_writing
+        if is_away and (self._stopping.is_set() or time.monotonic() < self._retry_at):
             return False
         started = time.monotonic()
         try:

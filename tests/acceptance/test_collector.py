@@ -70,6 +70,11 @@ def let_it_stream(url: str, seconds: float = 1.5) -> None:
     wait_until_accounted(url, NAMES, now_microseconds() + int(seconds * 1_000_000))
 
 
+def wait_until_swept(url: str) -> None:
+    """Wait until the venue was asked for everything before now: a sweep leaves out the last five seconds."""
+    let_it_stream(url, 7.5)
+
+
 def test_everything_arrives_and_the_end_is_clean(database_url: str, simulator: Simulator, tmp_path: Path) -> None:
     with running_collector(database_url, simulator, tmp_path) as collector:
         collector.wait_until_ready()
@@ -168,6 +173,32 @@ def test_without_the_database_everything_waits_on_disk_even_through_a_kill(
     assert_gaps_are_short(url, NAMES, [(killed, recovered)])
 
 
+def test_a_full_spool_drops_quotes_that_are_counted_exactly_and_no_trade(
+    server: EmbeddedPostgres, simulator: Simulator, tmp_path: Path
+) -> None:
+    url = server.url()
+    small = {"TAPEKEEPER_COLLECTOR_SPOOL_BYTES_MAXIMUM": 65_536}
+    with running_collector(url, simulator, tmp_path, **small) as collector:
+        collector.wait_until_ready()
+        let_it_stream(url)
+        server.stop()
+        wait_for(lambda: collector.metric("tapekeeper_collector_rows_dropped_total", "option_quotes") > 50)
+        dropped = collector.metric("tapekeeper_collector_rows_dropped_total", "option_quotes")
+        assert collector.metric("tapekeeper_collector_rows_dropped_total", "option_trades") == 0
+        server.start()
+        collector.wait_until_ready()
+        dropped = collector.metric("tapekeeper_collector_rows_dropped_total", "option_quotes")
+        end = wait_until_accounted(url, NAMES)
+        server.stop()
+        assert collector.terminate() == 0
+    server.start()
+    assert_true(url, simulator, NAMES, end)
+    missing = [moment for name in NAMES for moment in missing_quotes(url, simulator, name, end)]
+    told = "SELECT sum((evidence->>'quotes')::int), min(cause), max(cause) FROM data_gaps"
+    assert len(missing) == dropped
+    assert rows(url, told) == [(dropped, "spool_full", "spool_full")]
+
+
 def test_frames_that_are_lost_doubled_late_or_broken_are_noticed(
     database_url: str, simulator: Simulator, tmp_path: Path
 ) -> None:
@@ -190,8 +221,7 @@ def test_frames_that_are_lost_doubled_late_or_broken_are_noticed(
         let_it_stream(database_url)
         end = wait_until_accounted(database_url, NAMES)
         # A trade that was lost is noticed by the next one, or by the next sweep: nobody else can know of it.
-        swept = now_microseconds() + 9_000_000
-        wait_until_accounted(database_url, NAMES, swept)
+        wait_until_swept(database_url)
     assert_true(database_url, simulator, NAMES, end)
     causes = {cause for name in NAMES for *_, cause, _ in gaps(database_url, name)}
     assert causes == {"sequence_break"}
@@ -254,7 +284,7 @@ def test_malformed_and_huge_frames_are_survived(database_url: str, simulator: Si
         simulator.clear_faults()
         collector.wait_until_fresh(len(NAMES))
         end = wait_until_accounted(database_url, NAMES)
-        wait_until_accounted(database_url, NAMES, now_microseconds() + 9_000_000)
+        wait_until_swept(database_url)
     assert_true(database_url, simulator, NAMES, end)
     assert 10 <= len(list((tmp_path / "spool" / "malformed").iterdir())) <= 100
 

@@ -133,7 +133,7 @@ def settings_for(url: str, simulator: Simulator, directory: Path, **more: object
         "METRICS_PORT": 0,
         "RECONNECT_FIRST_SECONDS": 0.2,
         "SILENCE_CLOSE_SECONDS": 2,
-        "SWEEP_SECONDS": 3,
+        "SWEEP_SECONDS": 1,
         "RESUBSCRIBE_SECONDS": 1,
     }
     short = {"TOP_N_INSTRUMENTS": "all", "FLUSH_INTERVAL_SEC": FLUSH_SECONDS}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from tapekeeper.clock import from_microseconds
+from tapekeeper.clock import from_microseconds, to_microseconds
 from tapekeeper.errors import InvariantBroken
 
 if TYPE_CHECKING:
@@ -105,6 +105,18 @@ def change_account(cursor: Cursor, changes: Sequence[Change]) -> None:
     }
     cursor.execute(_ADD_DAYS, values)
     cursor.execute(_CHANGE, values)
+
+
+def accounted_until(cursor: Cursor, series_ids: Sequence[int]) -> dict[int, int]:
+    """Return up to which moment the seconds of series are accounted, in microseconds since 1970, where any are."""
+    cursor.execute(
+        """
+        SELECT series_id, accounted_until FROM series_totals
+        WHERE series_id = ANY(%s) AND accounted_until IS NOT NULL
+        """,
+        (list(series_ids),),
+    )
+    return {series_id: to_microseconds(until) for series_id, until in cursor.fetchall()}
 
 
 def account_seconds(cursor: Cursor, seconds: Sequence[Seconds], *, until: int) -> None:

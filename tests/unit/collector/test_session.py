@@ -64,6 +64,9 @@ class Listener:
     def subscribed(self, session: Session, channels: frozenset[str]) -> None:
         self.happened.append(("subscribed", sorted(channels)))
 
+    def unsubscribed(self, session: Session, channels: frozenset[str]) -> None:
+        self.happened.append(("unsubscribed", sorted(channels)))
+
     def accept(self, session: Session, message: Message, received_at: int, monotonic: float) -> None:
         self.messages.append(message)
 
@@ -187,6 +190,8 @@ def test_a_broken_book_is_unsubscribed_and_after_its_acknowledgement_subscribed_
         reply = {"jsonrpc": "2.0", "id": stage.venue.calls[-1]["id"], "result": CHANNELS[:1]}
         await stage.venue.frames.put(orjson.dumps(reply))
         await until(lambda: stage.venue.requests("subscribe")[1:] == [CHANNELS[:1]])
+        await until(lambda: len(stage.listener.happened) == 4)
+        assert stage.listener.happened[2:] == [("unsubscribed", CHANNELS[:1]), ("subscribed", CHANNELS[:1])]
 
     play(stage, scene)
 

@@ -129,6 +129,20 @@ def test_a_broken_chain_is_a_hole_until_the_next_snapshot(world: World) -> None:
     assert world.counters.gaps_recorded[Cause.SEQUENCE_BREAK] == 1
 
 
+def test_a_snapshot_that_is_lost_as_well_breaks_the_chain_again(world: World) -> None:
+    world.book(5, None)
+    world.book(8, 7)
+    world.tape.unsubscribed([book_channel(NAME)])
+    world.subscribe()
+    world.book(12, 11)
+    assert world.connection.keeper.renewed == [book_channel(NAME)] * 2
+    world.tape.unsubscribed([book_channel(NAME)])
+    world.book(20, None)
+    (lost,) = world.buffer.take(10).notes
+    assert isinstance(lost, QuotesLost)
+    assert lost.start == TIME + SECOND
+
+
 def test_a_cut_is_a_hole_from_the_last_frame_however_quiet_the_instrument_was(world: World) -> None:
     world.book(5, None)
     world.send(ticker_channel(NAME), ticker(timestamp=TIME_MS + 61_000), after=60.0)
