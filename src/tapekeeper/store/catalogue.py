@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from psycopg2.extras import execute_values
+
 from tapekeeper.clock import from_microseconds, to_microseconds
 from tapekeeper.model.instrument import Instrument
 from tapekeeper.model.resolution import Resolution
 from tapekeeper.model.series import Series
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from psycopg2.extensions import cursor as Cursor
 
     from tapekeeper.model.series import Dataset
@@ -18,31 +22,33 @@ if TYPE_CHECKING:
 LOOK_BACK_DAYS: Final = 2
 """How far before the newest row holes are looked for: two days of one-minute candles still are one request."""
 
+_PAGE: Final = 1_000
+_SAVE_INSTRUMENTS: Final = """
+    INSERT INTO instruments AS known
+        (venue, name, kind, currency, strike, option_type, tick_size, listed_at, expires_at)
+    VALUES %s
+    ON CONFLICT (venue, name) DO UPDATE SET
+        kind = excluded.kind, currency = excluded.currency, strike = excluded.strike,
+        option_type = excluded.option_type, tick_size = excluded.tick_size,
+        listed_at = excluded.listed_at, expires_at = excluded.expires_at, updated_at = clock_timestamp()
+    WHERE (known.kind, known.currency, known.strike, known.option_type, known.tick_size, known.listed_at,
+            known.expires_at)
+        IS DISTINCT FROM (excluded.kind, excluded.currency, excluded.strike, excluded.option_type,
+            excluded.tick_size, excluded.listed_at, excluded.expires_at)
+"""
+
+
+def save_instruments(cursor: Cursor, instruments: Iterable[Instrument]) -> None:
+    """Bring the rows of instruments up to date, in the order of their names, so that two writers cannot deadlock."""
+    rows = [_row(instrument) for instrument in sorted(instruments, key=lambda each: (each.venue, each.name))]
+    execute_values(cursor, _SAVE_INSTRUMENTS, rows, page_size=_PAGE)
+
 
 def ensure_series(cursor: Cursor, dataset: Dataset, instrument: Instrument, resolution: Resolution) -> Series:
     """Return the series, made if it is new, with the instrument's row brought up to date."""
+    save_instruments(cursor, [instrument])
     cursor.execute(
-        """
-        INSERT INTO instruments AS known
-            (venue, name, kind, currency, strike, option_type, tick_size, listed_at, expires_at)
-        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
-        ON CONFLICT (venue, name) DO UPDATE SET
-            kind = excluded.kind, currency = excluded.currency, strike = excluded.strike,
-            option_type = excluded.option_type, tick_size = excluded.tick_size,
-            listed_at = excluded.listed_at, expires_at = excluded.expires_at, updated_at = clock_timestamp()
-        RETURNING instrument_id
-        """,
-        (
-            instrument.venue,
-            instrument.name,
-            instrument.kind,
-            instrument.currency,
-            instrument.strike,
-            instrument.option_type,
-            instrument.tick_size,
-            from_microseconds(instrument.listed_at),
-            None if instrument.expires_at is None else from_microseconds(instrument.expires_at),
-        ),
+        "SELECT instrument_id FROM instruments WHERE venue = %s AND name = %s", (instrument.venue, instrument.name)
     )
     instrument_id = _only_value(cursor)
     cursor.execute(
@@ -149,3 +155,17 @@ def _only_value(cursor: Cursor) -> Any:
     if row is None:
         raise AssertionError("a statement that returns exactly one row returned none")
     return row[0]
+
+
+def _row(instrument: Instrument) -> tuple[object, ...]:
+    return (
+        instrument.venue,
+        instrument.name,
+        instrument.kind,
+        instrument.currency,
+        instrument.strike,
+        instrument.option_type,
+        instrument.tick_size,
+        from_microseconds(instrument.listed_at),
+        None if instrument.expires_at is None else from_microseconds(instrument.expires_at),
+    )

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from psycopg2.extras import execute_values
-
 from tapekeeper.clock import from_microseconds, to_microseconds
 from tapekeeper.model.series import DERIBIT_OPTION_QUOTES, DERIBIT_OPTION_TRADES
+from tapekeeper.store.catalogue import save_instruments
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -17,22 +16,8 @@ if TYPE_CHECKING:
 
     from tapekeeper.model.instrument import Instrument
 
-_PAGE: Final = 1_000
 _DATASETS: Final = {"quotes": DERIBIT_OPTION_QUOTES.name, "trades": DERIBIT_OPTION_TRADES.name}
 
-_ADD_INSTRUMENTS: Final = """
-    INSERT INTO instruments AS known
-        (venue, name, kind, currency, strike, option_type, tick_size, listed_at, expires_at)
-    VALUES %s
-    ON CONFLICT (venue, name) DO UPDATE SET
-        kind = excluded.kind, currency = excluded.currency, strike = excluded.strike,
-        option_type = excluded.option_type, tick_size = excluded.tick_size,
-        listed_at = excluded.listed_at, expires_at = excluded.expires_at, updated_at = clock_timestamp()
-    WHERE (known.kind, known.currency, known.strike, known.option_type, known.tick_size, known.listed_at,
-            known.expires_at)
-        IS DISTINCT FROM (excluded.kind, excluded.currency, excluded.strike, excluded.option_type,
-            excluded.tick_size, excluded.listed_at, excluded.expires_at)
-"""
 _ADD_SERIES: Final = """
     WITH wanted AS (
         SELECT dataset, instrument_id
@@ -124,8 +109,7 @@ def ensure_option_series(cursor: Cursor, instruments: Iterable[Instrument]) -> d
     by_name = {instrument.name: instrument for instrument in instruments}
     if not by_name:
         return {}
-    rows = [_row(by_name[name]) for name in sorted(by_name)]
-    execute_values(cursor, _ADD_INSTRUMENTS, rows, page_size=_PAGE)
+    save_instruments(cursor, by_name.values())
     wanted = {"datasets": sorted(_DATASETS.values()), "names": list(by_name)}
     cursor.execute(_ADD_SERIES, wanted)
     cursor.execute(_ADD_TOTALS, wanted)
@@ -168,17 +152,3 @@ def positions(cursor: Cursor, instrument_ids: Sequence[int]) -> dict[int, Positi
 
 def _moment(moment: datetime | None) -> int | None:
     return None if moment is None else to_microseconds(moment)
-
-
-def _row(instrument: Instrument) -> tuple[object, ...]:
-    return (
-        instrument.venue,
-        instrument.name,
-        instrument.kind,
-        instrument.currency,
-        instrument.strike,
-        instrument.option_type,
-        instrument.tick_size,
-        from_microseconds(instrument.listed_at),
-        None if instrument.expires_at is None else from_microseconds(instrument.expires_at),
-    )
