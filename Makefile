@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 GUARD := $(BIN)/python -P -m tapekeeper.local.guard --grace-seconds 240 --
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo up test lint format types bench pins clean
+.PHONY: help venv demo up test lint format types bench soak pins clean
 
 help:
 	@echo "make demo     backfill the last 7 days from a simulated venue through Airflow, and look at them"
@@ -17,6 +17,7 @@ help:
 	@echo "make test     format, lint, types, import arrows, and all tests"
 	@echo "make lint     the linter and the import arrows alone; make format, make types likewise"
 	@echo "make bench    the benchmarks, side by side with the alternatives"
+	@echo "make soak     the live collector, disturbed for half an hour and compared with the truth"
 	@echo "make venv     only install the pinned packages into .venv"
 	@echo "make pins     choose the pinned packages anew, after a change in pyproject.toml"
 	@echo "make clean    delete .venv, caches, and all data of demo and up"
@@ -74,6 +75,9 @@ types: .venv/dev
 
 bench: .venv/dev
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+soak: .venv/dev
+	@$(BIN)/python -m tests.soak $(ARGS)
 
 COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet
 
