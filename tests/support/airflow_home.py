@@ -17,6 +17,8 @@ def configure_airflow() -> Path:
         home = tempfile.mkdtemp(prefix="tapekeeper-airflow-")
         os.environ["AIRFLOW_HOME"] = home
         os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = f"sqlite:///{home}/airflow.db"
+        # Elsewhere a bundle would find what an earlier run has left under its name.
+        os.environ["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH"] = f"{home}/bundles"
         os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
         os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(DAGS)
         os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "False"
