@@ -40,8 +40,10 @@ class MalformedFrames:
 
 
 class Recorder:
-    """Writes every frame as a line `{"received_at": microseconds, "session": ..., "frame": ...}`, compressed, in files
-    that are rotated; the oldest go when all together are too large.
+    """Writes every frame as a line, compressed, in files that are rotated; the oldest go when all are too large.
+
+    A line is the frame itself with two more fields, `received_at` in microseconds since 1970 and `session`: it can be
+    parsed, and played by the simulator, as it came.
 
     A thread of its own compresses. When the disk is too slow, frames are left out and counted: the live rows go first.
     """
@@ -58,8 +60,8 @@ class Recorder:
         self._thread.start()
 
     def keep(self, frame: bytes, session: str, received_at: int) -> None:
-        """Take a frame as it came; one that is no JSON is left to `MalformedFrames`."""
-        line = b'{"received_at":%d,"session":"%s","frame":%s}\n' % (received_at, session.encode(), frame)
+        """Take a frame, which is a JSON object; one that is none is left to `MalformedFrames`."""
+        line = b'%s,"received_at":%d,"session":"%s"}\n' % (frame.rstrip()[:-1], received_at, session.encode())
         self._lines.append(line)
         self._size += len(line)
         if self._size >= _PIECE_BYTES:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tapekeeper.clock import MICROSECONDS_PER_SECOND
 from tapekeeper.model.quote import Quote
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from tapekeeper.model.gap import Cause
     from tapekeeper.store.option_series import OptionSeries, Position
     from tapekeeper.venues.deribit.messages import BookMessage, TickerMessage
+
+
+NEVER: Final = 2**62
+"""Later than every moment."""
 
 
 class Hole(NamedTuple):
@@ -53,7 +57,7 @@ class InstrumentTape:
         """Since when trades may have been missed without a sweep."""
         self.subscribed_at: int | None = None
         """When the venue accepted its trades channel; None while it is not subscribed."""
-        self.wanted_from: int | None = None
+        self.wanted_from = NEVER
         """When its trades were wanted first; older ones are none of ours."""
         self.missing_trades: list[MissingTrades] = []
         self.last_book_time = 0
@@ -79,15 +83,12 @@ class InstrumentTape:
         self.last_trade_time = position.last_trade_time or 0
         self.hole = self.trades_hole = hole
 
-    def trades_subscribed(self, now: int) -> None:
-        """Note that its trades come from now on."""
-        self.subscribed_at = now
-        if self.wanted_from is None:
-            self.wanted_from = now
+    def apply_book(self, message: BookMessage, received_at: int, now: int) -> Quote | ChainBroken | None:
+        """Take a frame of the book; return the quote that it makes, or how it breaks the chain.
 
-    def apply_book(self, message: BookMessage, received_at: int) -> Quote | ChainBroken | None:
-        """Take a frame of the book; return the quote that it makes, or how it breaks the chain."""
-        change = self.book.apply(message, received_at)
+        `now` is the venue's time: how old a snapshot is must not depend on our clock, which may jump.
+        """
+        change = self.book.apply(message, now)
         if type(change) is ChainBroken:
             return change
         if self.book.state is BookState.LIVE:

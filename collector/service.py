@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from collector.buffer import Buffer
 from collector.counters import Counters
+from collector.fleet import Fleet
 from collector.frames import MalformedFrames, Recorder
 from collector.instrument_tape import MissingTrades
 from collector.instruments import InstrumentChoice
@@ -18,7 +19,6 @@ from collector.pace import Pace
 from collector.registry import Registry
 from collector.session import Session
 from collector.spool import Spool
-from collector.subscriptions import Spread, instruments_per_connection
 from collector.sweep import Sweep
 from collector.tape import Tape
 from collector.venue_clock import VenueClock
@@ -29,7 +29,6 @@ from tapekeeper.errors import TapekeeperError
 from tapekeeper.model.gap import Cause
 from tapekeeper.store.database import Database
 from tapekeeper.store.ticks import INCOMING_TABLES
-from tapekeeper.venues.deribit import channels
 from tapekeeper.venues.deribit.messages import InstrumentCreatedMessage, InstrumentStateMessage, PlatformStateMessage
 
 if TYPE_CHECKING:
@@ -66,7 +65,6 @@ class Collector:
         self.counters = Counters()
         self.buffer = Buffer(collector_settings.buffer_size_quotes, collector_settings.buffer_size_trades)
         self._settings = collector_settings
-        self._url = settings.deribit.websocket_url
         self._spool = Spool(collector_settings.spool_directory, collector_settings.spool_bytes_maximum)
         self._malformed = MalformedFrames(collector_settings.spool_directory / "malformed")
         self._recorder: Recorder | None = None
@@ -98,14 +96,21 @@ class Collector:
             collector_settings.channels,
         )
         self._sweep = Sweep(collector_settings, self._tape, self._rest)
-        self._spread = Spread(
-            instruments_per_connection=instruments_per_connection(
-                collector_settings.channels_per_connection, len(collector_settings.channels)
+        pace = Pace()
+        self._fleet = Fleet(
+            collector_settings,
+            lambda number: Session(
+                number,
+                settings.deribit.websocket_url,
+                collector_settings,
+                self,
+                self.counters,
+                self.buffer,
+                pace,
+                self._malformed,
+                self._recorder,
             ),
-            connections_maximum=collector_settings.connections_maximum,
         )
-        self._pace = Pace()
-        self._sessions: dict[int, Session] = {}
         self._instruments: dict[str, Instrument] = {}
         self._has_news = asyncio.Event()
         self._turned_at = time.monotonic()
@@ -131,10 +136,9 @@ class Collector:
 
     def levels(self) -> Levels:
         """Return what stands now; from any thread."""
-        sessions = list(self._sessions.values())
         return Levels(
-            connected=sum(session.connected for session in sessions),
-            subscriptions=sum(len(session.keeper.active) for session in sessions if session.connected),
+            connected=self._fleet.connected,
+            subscriptions=self._fleet.subscriptions,
             instruments_expected=len(self._instruments),
             instruments_fresh=self._tape.fresh,
             spool_bytes=self._spool.bytes,
@@ -149,7 +153,7 @@ class Collector:
         """Return whether everything is as it should be; from any thread."""
         levels = self.levels()
         return {
-            "subscribed": levels.subscriptions > 0 and levels.connected == len(self._spread.connections),
+            "subscribed": levels.subscriptions > 0 and levels.connected == self._fleet.wanted,
             "writing": self.writer.is_writing and self._spool.batches == 0,
             "fresh": levels.instruments_fresh > 0,
         }
@@ -193,10 +197,7 @@ class Collector:
 
     def fails(self, session: Session) -> None:
         """Move the instruments of a connection that cannot be made, if another one works."""
-        if any(other.is_alive for other in self._sessions.values()):
-            stay = self._spread.give_away(session.number)
-            log.warning("session %d: its instruments move to others; %d find no room", session.number, len(stay))
-            self._arrange()
+        self._fleet.give_away(session)
 
     # What goes on all the time.
 
@@ -244,11 +245,7 @@ class Collector:
                 self._tape.end(name, min(now, await self._expiry_of(name) or now))
         waiting = await self._add([one for name, one in chosen.items() if name not in self._tape.names], first=first)
         self._instruments = chosen
-        for number in list(self._sessions):
-            self._spread.works_again(number)
-        if without := self._spread.change_to(self._tape.names):
-            log.error("%d instruments find no connection: raise TAPEKEEPER_COLLECTOR_CONNECTIONS_MAXIMUM", len(without))
-        self._arrange()
+        self._fleet.follow(self._tape.names)
         self._sweep.request()
         return _CHOICE_RETRY_SECONDS if waiting else self._seconds_to_refresh()
 
@@ -277,36 +274,6 @@ class Collector:
         into_day = now_microseconds() % MICROSECONDS_PER_DAY
         to_expiry = (_EXPIRY_MOMENT - into_day) % MICROSECONDS_PER_DAY / MICROSECONDS_PER_SECOND
         return min(self._settings.refresh_seconds, to_expiry + _AFTER_EXPIRY_SECONDS)
-
-    def _arrange(self) -> None:
-        """Let every session follow what it has to, and start those that are new."""
-        for number in {*self._spread.connections, *self._sessions}:
-            session = self._sessions.get(number)
-            if session is None:
-                session = self._sessions[number] = Session(
-                    number, self._url, self._settings, self, self.counters, self.buffer, self._pace, self._malformed,
-                    self._recorder,
-                )  # fmt: skip
-                session.start()
-            session.want(self._channels(number))
-
-    def _channels(self, number: int) -> list[str]:
-        settings, wanted = self._settings, []
-        names = self._spread.names_on(number)
-        for name in names:
-            if "book" in settings.channels:
-                wanted.append(channels.book_channel(name))
-            if "ticker" in settings.channels:
-                wanted.append(channels.ticker_channel(name))
-            if "trades" in settings.channels and settings.trades_channel == "instrument":
-                wanted.append(channels.trades_channel(name))
-        if names and number == self._spread.connections[0]:
-            wanted.append(channels.instrument_state_channel(settings.kind, settings.currency))
-            wanted.append(channels.instrument_creation_channel(settings.kind, settings.currency))
-            wanted.append(channels.PLATFORM_STATE)
-            if "trades" in settings.channels and settings.trades_channel == "currency":
-                wanted.append(channels.all_trades_channel(settings.currency, settings.kind))
-        return wanted
 
     async def _account(self) -> None:
         while True:
@@ -358,7 +325,7 @@ class Collector:
 
     async def _end(self) -> None:
         self._tape.account()
-        await asyncio.gather(*(session.stop() for session in self._sessions.values()))
+        await self._fleet.stop()
         if self._recorder is not None:
             self._recorder.close()
         await asyncio.to_thread(self.writer.stop, STOP_SECONDS)

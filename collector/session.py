@@ -158,7 +158,10 @@ class Session:
             except NetworkFailure as error:
                 await self._failed(str(error))
                 continue
-            await self._use(transport)
+            try:
+                await self._use(transport)
+            except Exception:
+                log.exception("session %d: a fault of the collector: the connection is made again", self.number)
             await self._pause()
 
     async def _use(self, transport: Transport) -> None:

@@ -54,7 +54,8 @@ class Sweep:
             self._wanted.clear()
             try:
                 await self.sweep()
-            except TapekeeperError as error:
+            except (TapekeeperError, ValueError) as error:
+                # A ValueError comes from a clock of ours that jumped: by it the window is too old to be asked for.
                 log.warning("missed trades are fetched later: %s", error)
                 self._wanted.set()
                 after = error.after_seconds if isinstance(error, RetryLater) else RETRY_SECONDS

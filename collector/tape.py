@@ -72,10 +72,10 @@ class Tape:
 
     @property
     def fresh(self) -> int:
-        """How many instruments have a verified feed."""
+        """How many instruments have a verified feed; may be asked from any thread."""
         return sum(
             tape.session is not None and tape.session.is_alive and (tape.has_whole_book or not self._has_book)
-            for tape in self._tapes.values()
+            for tape in list(self._tapes.values())
             if tape.ends_at is None
         )
 
@@ -116,17 +116,18 @@ class Tape:
 
     def subscribed(self, session: Session, channels: Iterable[str]) -> None:
         """Note that the venue accepted channels."""
-        now = self.now
+        # By the venue's clock as we estimate it, which is late: rather ask for a trade too many.
+        now = self.now + MARGIN
         for name in channels:
             channel = parse_channel(name)
             if channel.kind == "all_trades":
                 self._all_trades = session
                 for tape in self._tapes.values():
-                    tape.trades_subscribed(now)
+                    tape.subscribed_at = now
             elif (found := self._tapes.get(channel.instrument_name or "")) is not None:
                 found.session = session
                 if channel.kind == "trades" or (self._all_trades and found.subscribed_at is None):
-                    found.trades_subscribed(now)
+                    found.subscribed_at = now
                 if not self._has_book and not found.is_followed:
                     self._follow(found, now)
 
@@ -181,7 +182,7 @@ class Tape:
         if tape is None or tape.ends_at is not None:
             return
         before = tape.last_book_time
-        result = tape.apply_book(message, received_at)
+        result = tape.apply_book(message, received_at, self.clock.at(monotonic))
         if isinstance(result, ChainBroken):
             self._counters.sequence_breaks += 1
             evidence: Evidence = {
@@ -233,10 +234,13 @@ class Tape:
         missed: dict[str, list[VenueTrade]] = {}
         for trade in sorted(trades, key=lambda trade: trade.trade_seq):
             tape = self._tapes.get(trade.instrument_name)
-            if tape is None or trade.event_time >= self._settled_before(tape, asked_at):
+            if tape is None:
+                continue
+            is_wanted = trade.event_time >= tape.wanted_from
+            if is_wanted and trade.event_time >= self._settled_before(tape, asked_at):
                 continue
             known = tape.chain.accept(trade.trade_seq)
-            if known is Known.DUPLICATE or trade.event_time < (tape.wanted_from or 0):
+            if known is Known.DUPLICATE or not is_wanted:
                 continue
             if isinstance(known, TradeGap):
                 self._miss(tape, known, trade)
@@ -297,8 +301,8 @@ class Tape:
         return asked_at - SETTLED_AFTER
 
     def _follow(self, tape: InstrumentTape, now: int) -> None:
-        moment = -(-now // MICROSECONDS_PER_SECOND) * MICROSECONDS_PER_SECOND
-        tape.is_followed, tape.accounted_until = True, moment
+        moment = -(-(now + MARGIN) // MICROSECONDS_PER_SECOND) * MICROSECONDS_PER_SECOND
+        tape.is_followed, tape.accounted_until, tape.wanted_from = True, moment, moment
         self._buffer.announce(Followed([tape.series.quotes_series_id, tape.series.trades_series_id], moment))
 
     def _forget(self, tape: InstrumentTape) -> None:

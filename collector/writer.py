@@ -63,6 +63,7 @@ class Writer:
         self._quotes_series = quotes_series
         self._retry_seconds = retry_seconds
         self._retry_at = 0.0
+        self._flush_at = time.monotonic() + flush_seconds
         self._partitions_at = 0.0
         self._stopping = threading.Event()
         self._drained = threading.Event()
@@ -100,10 +101,11 @@ class Writer:
 
     def _wait(self) -> None:
         """Return when it is time to flush: after the interval, or when a transaction is full."""
-        ends_at = time.monotonic() + self._flush_seconds
-        while time.monotonic() < ends_at and self._buffer.rows_waiting < ROWS_PER_TRANSACTION:
+        while time.monotonic() < self._flush_at and self._buffer.rows_waiting < ROWS_PER_TRANSACTION:
             if self._stopping.wait(_LOOK_SECONDS):
                 return
+        # From the beginning of a flush to the next: what a flush takes must not make the rows after it wait longer.
+        self._flush_at = time.monotonic() + self._flush_seconds
 
     def _flush(self) -> bool:
         """Commit everything that can be; return whether something left the buffer."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import subprocess
 import sys
 import time
@@ -76,7 +78,8 @@ def wait_until_swept(url: str) -> None:
 
 
 def test_everything_arrives_and_the_end_is_clean(database_url: str, simulator: Simulator, tmp_path: Path) -> None:
-    with running_collector(database_url, simulator, tmp_path) as collector:
+    record = {"TAPEKEEPER_COLLECTOR_RECORD_DIRECTORY": tmp_path / "frames"}
+    with running_collector(database_url, simulator, tmp_path, **record) as collector:
         collector.wait_until_ready()
         let_it_stream(database_url, 3)
         end = wait_until_accounted(database_url, NAMES)
@@ -91,7 +94,12 @@ def test_everything_arrives_and_the_end_is_clean(database_url: str, simulator: S
     assert metrics["tapekeeper_instruments_fresh", ()] == metrics["tapekeeper_instruments_expected", ()] == len(NAMES)
     assert metrics["tapekeeper_collector_rows_written_total", ("option_trades",)] > 0
     assert rows(database_url, "SELECT sum(held) = sum(expected) FROM series_totals") == [(True,)]
-    assert rows(database_url, "SELECT close_code, messages > 0 FROM collector_sessions") == [(1000, True)]
+    ((code, messages),) = rows(database_url, "SELECT close_code, messages FROM collector_sessions")
+    frames = [
+        line for file in (tmp_path / "frames").iterdir() for line in gzip.decompress(file.read_bytes()).splitlines()
+    ]
+    assert (code, messages) == (1000, len(frames))
+    assert all(json.loads(frame)["jsonrpc"] == "2.0" for frame in frames)
 
 
 def test_interruptions_of_every_kind_cost_quotes_in_gaps_and_no_trade(

@@ -25,6 +25,6 @@ def test_every_recorded_frame_can_be_read_again(tmp_path: Path) -> None:
         for path in sorted(tmp_path.iterdir())
         for line in gzip.decompress(path.read_bytes()).splitlines()
     ]
-    assert [line["frame"]["number"] for line in lines] == list(range(1_000))
-    assert lines[7] == {"received_at": 7, "session": "session", "frame": {"number": 7}}
+    assert [line["number"] for line in lines] == list(range(1_000))
+    assert lines[7] == {"number": 7, "received_at": 7, "session": "session"}
     assert recorder.left_out == 0

@@ -214,7 +214,7 @@ def test_a_sweep_leaves_to_the_connection_what_is_still_on_its_way(world: World)
 
 
 def test_what_happened_before_an_instrument_was_wanted_only_begins_its_chain(world: World) -> None:
-    world.swept(3, 4, at=TIME - 60 * SECOND)
+    world.swept(3, 4, at=TIME - SECOND)
     world.book(5, None)
     assert not world.buffer.take(10).trades
     world.trades(6)
