@@ -81,6 +81,11 @@ class Buffer:
         return len(self._quotes) + len(self._trades)
 
     @property
+    def share_used(self) -> float:
+        """How full the fuller one of both is, from 0 to 1."""
+        return max(self.quotes_waiting / self.quotes_capacity, self.trades_waiting / self.trades_capacity)
+
+    @property
     def has_room(self) -> bool:
         """Whether the next frame may be read: whatever trades it holds have to find a place."""
         return len(self._trades) < self.trades_capacity

@@ -35,7 +35,7 @@ class Fleet:
 
     @property
     def wanted(self) -> int:
-        """How many connections there should be; this and the next two may be asked from any thread."""
+        """How many connections there should be; this and the next three may be asked from any thread."""
         return len(self._spread.connections)
 
     @property
@@ -47,6 +47,11 @@ class Fleet:
     def subscriptions(self) -> int:
         """How many channels the venue accepted."""
         return sum(len(session.keeper.active) for session in list(self._sessions.values()) if session.connected)
+
+    @property
+    def not_accepted(self) -> int:
+        """How many channels the venue would not take, for now."""
+        return sum(len(session.keeper.not_accepted) for session in list(self._sessions.values()) if session.connected)
 
     def follow(self, names: Sequence[str]) -> None:
         """Follow these instruments and no others; those that stay keep their connection."""

@@ -38,6 +38,8 @@ class Levels:
     """Connections that are open."""
     subscriptions: int
     """Channels that the venue accepted."""
+    not_accepted: int
+    """Channels that it would not take when it was asked twice; they are asked for again later."""
     instruments_expected: int
     instruments_fresh: int
     """Those whose connection lives and whose book is whole; a quiet one is fresh."""
@@ -89,6 +91,9 @@ class CollectorMetrics(MetricSource):
         levels, buffer = self._levels(), self._buffer
         yield _gauge(f"{PREFIX}connected", "Connections that are open.", levels.connected)
         yield _gauge(f"{PREFIX}subscriptions", "Channels that the venue accepted.", levels.subscriptions)
+        yield _gauge(
+            f"{PREFIX}channels_not_accepted", "Channels that the venue would not take, for now.", levels.not_accepted
+        )
         depth = GaugeMetricFamily(f"{PREFIX}queue_depth", "Rows that wait in memory.", labels=["queue"])
         depth.add_metric(["quotes"], buffer.quotes_waiting)
         depth.add_metric(["trades"], buffer.trades_waiting)

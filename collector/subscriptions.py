@@ -40,10 +40,6 @@ class Spread:
         """Return the instruments of a connection, in the order in which they came."""
         return [name for name, place in self._place.items() if place == connection]
 
-    def place_of(self, name: str) -> int | None:
-        """Return the connection of an instrument, or None if it has no place."""
-        return self._place.get(name)
-
     def change_to(self, names: Sequence[str]) -> list[str]:
         """Follow these instruments and no others; return those for which there is no room."""
         wanted = set(names)

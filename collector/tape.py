@@ -89,12 +89,9 @@ class Tape:
         """Whether more trades may be added."""
         return self._buffer.has_room
 
-    def add(
-        self, name: str, series: OptionSeries, position: Position | None, *, is_new_listing: bool
-    ) -> InstrumentTape:
+    def add(self, name: str, series: OptionSeries, position: Position | None) -> InstrumentTape:
         """Take an instrument; `position` is where the database is if the instrument was followed when we started."""
-        last_trade_seq = 0 if is_new_listing else None
-        tape = InstrumentTape(name, series, last_trade_seq if position is None else position.last_trade_seq)
+        tape = InstrumentTape(name, series, None if position is None else position.last_trade_seq)
         if position is not None and position.accounted_until is not None:
             evidence: Evidence = {"last_trade_seq": position.last_trade_seq}
             tape.resume(position, Hole(position.accounted_until, Cause.RESTART, evidence))

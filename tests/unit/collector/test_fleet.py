@@ -16,7 +16,7 @@ class Session:
         self.connected = self.is_alive = True
         self.channels: list[str] = []
         self.running = False
-        self.keeper = SimpleNamespace(active=frozenset({"a", "b"}))
+        self.keeper = SimpleNamespace(active=frozenset({"a", "b"}), not_accepted=["c"])
 
     def start(self) -> None:
         self.running = True
@@ -48,7 +48,7 @@ def test_the_first_connection_also_carries_what_concerns_all() -> None:
         ],
         ["book.C.100ms", "ticker.C.100ms", "trades.C.100ms"],
     ]  # fmt: skip
-    assert (ships.wanted, ships.connected, ships.subscriptions) == (2, 2, 4)
+    assert (ships.wanted, ships.connected, ships.subscriptions, ships.not_accepted) == (2, 2, 4, 2)
     assert all(session.running for session in made)
     asyncio.run(ships.stop())
     assert not any(session.running for session in made)

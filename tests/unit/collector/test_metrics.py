@@ -24,6 +24,7 @@ EXPECTED = {
     "tapekeeper_collector_reconnects_total": {"reason"},
     "tapekeeper_collector_connected": set(),
     "tapekeeper_collector_subscriptions": set(),
+    "tapekeeper_collector_channels_not_accepted": set(),
     "tapekeeper_collector_queue_depth": {"queue"},
     "tapekeeper_collector_queue_capacity": {"queue"},
     "tapekeeper_collector_spool_bytes": set(),
@@ -46,7 +47,7 @@ class Served:
     def __init__(self, tmp_path: Path) -> None:
         self.counters, self.buffer, self.conditions = Counters(), Buffer(10, 20), {"writing": True, "fresh": True}
         metrics = CollectorMetrics(
-            self.counters, self.buffer, lambda: Levels(1, 150, 50, 49, 7, 1_000), tmp_path, "0.1.0"
+            self.counters, self.buffer, lambda: Levels(1, 150, 3, 50, 49, 7, 1_000), tmp_path, "0.1.0"
         )
         self.server = HealthServer("127.0.0.1", 0, metrics, lambda: {"turning": True}, lambda: self.conditions)
 

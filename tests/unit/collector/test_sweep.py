@@ -69,7 +69,7 @@ class World:
         self.sweep = Sweep(CollectorSettings(), self.tape, rest)
 
     def follow(self, last_trade_seq: int | None, interrupted_for: int) -> InstrumentTape:
-        tape = self.tape.add(NAME, OptionSeries(1, 11, 12), None, is_new_listing=False)
+        tape = self.tape.add(NAME, OptionSeries(1, 11, 12), None)
         tape.chain.last_trade_seq = last_trade_seq
         tape.is_followed, tape.wanted_from = True, 0
         tape.trades_hole = Hole(TIME - interrupted_for, Cause.DISCONNECT, {})

@@ -57,7 +57,7 @@ class World:
         self.tape = Tape(self.buffer, self.counters, clock, channels, monotonic=lambda: self.seconds)
 
     def add(self, position: Position | None = None) -> InstrumentTape:
-        return self.tape.add(NAME, OptionSeries(1, 11, 12), position, is_new_listing=False)
+        return self.tape.add(NAME, OptionSeries(1, 11, 12), position)
 
     def subscribe(self) -> None:
         self.tape.subscribed(self.connection, CHANNELS)

@@ -89,11 +89,6 @@ class Acknowledgements:
         """The channels that are subscribed."""
         return frozenset(self._active)
 
-    @property
-    def unanswered(self) -> int:
-        """How many calls have no reply yet."""
-        return len(self._subscribing) + len(self._unsubscribing)
-
     def asked_to_subscribe(self, request_id: int, channels: Iterable[str]) -> None:
         """Remember what a call of public/subscribe asks for."""
         self._subscribing[request_id] = tuple(channels)
