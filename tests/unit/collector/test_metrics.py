@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,6 +77,16 @@ def test_every_metric_has_its_name_and_its_labels_from_the_start(served: Served)
     labels = {sample.name: set(sample.labels) for family in families for sample in family.samples}
     assert {name: labels.get(name) for name in EXPECTED} == EXPECTED
     assert all(family.documentation for family in families)
+
+
+def test_prometheus_finds_nothing_to_improve(served: Served) -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not installed: apt-get install prometheus")
+    served.counters.ingest_latency.observe(0.2)
+    exposition = served.get("/metrics").content
+    checked = subprocess.run([promtool, "check", "metrics"], input=exposition, capture_output=True, check=False)
+    assert (checked.returncode, checked.stdout + checked.stderr) == (0, b"")
 
 
 def test_every_label_set_starts_at_nought(served: Served) -> None:
