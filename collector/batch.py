@@ -7,7 +7,6 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-from msgspec.structs import replace
 
 from collector.notes import (
     Accounted,
@@ -23,13 +22,13 @@ from collector.notes import (
 )
 from tapekeeper.clock import MICROSECONDS_PER_SECOND
 from tapekeeper.errors import AuthRejected, RetryLater, SchemaTooOld, StorageFull
-from tapekeeper.model.gap import Cause, GapState, Loss, Sequences
+from tapekeeper.model.gap import Cause, GapState, Loss, Sequences, uncovered
 from tapekeeper.model.quote import Quote
 from tapekeeper.model.trade import Trade
 from tapekeeper.model.window import Window
 from tapekeeper.store.account import Seconds, account_seconds, accounted_until
 from tapekeeper.store.gaps import begin_repair, classify, close_gap, open_gap, open_gaps
-from tapekeeper.store.losses import record_losses
+from tapekeeper.store.losses import record_losses, touched_seconds
 from tapekeeper.store.option_series import follow_from, unfollow
 from tapekeeper.store.poison import write_ticks_or_quarantine
 from tapekeeper.store.sessions import close_session, open_session
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
 
     from psycopg2.extensions import cursor as Cursor
 
-    from collector.notes import Piece
     from tapekeeper.store.database import Database
 
 BY: Final = "collector"
@@ -107,7 +105,7 @@ def _tell(cursor: Cursor, notes: Iterable[Note], collector: str) -> None:
             case TradesFetched():
                 _close(cursor, note)
             case Accounted():
-                _account(cursor, note.spans, losses)
+                _account(cursor, note.spans)
             case Followed():
                 follow_from(cursor, note.series_ids, note.moment)
             case Unfollowed():
@@ -159,31 +157,25 @@ def _close(cursor: Cursor, note: TradesFetched) -> None:
         close_gap(cursor, gap.gap_id, requests=note.requests, by=BY)
 
 
-def _account(cursor: Cursor, spans: Sequence[Span], losses: Iterable[Loss]) -> None:
-    lost: dict[int, list[Piece]] = {}
-    for loss in losses:
-        lost.setdefault(loss.series_id, []).append((loss.window.start, loss.window.end))
-    by_end: dict[int, list[Seconds]] = {}
+def _account(cursor: Cursor, spans: Sequence[Span]) -> None:
     # A commit whose answer was lost is written again: what it accounted is not accounted twice.
     done = accounted_until(cursor, [span.series_id for span in spans])
-    for told in spans:
-        span = replace(told, start=max(told.start, done.get(told.series_id, told.start)))
-        if span.start >= span.end:
-            continue
-        pieces = [*span.unverified, *lost.get(span.series_id, ())]
-        by_end.setdefault(span.end, []).extend(_seconds(span, pieces))
+    windows = {
+        span.series_id: Window(start, span.end)
+        for span in spans
+        if (start := max(span.start, done.get(span.series_id, span.start))) < span.end
+    }
+    touched = touched_seconds(cursor, windows)
+    by_end: dict[int, list[Seconds]] = {}
+    for series_id, window in windows.items():
+        by_end.setdefault(window.end, []).extend(_seconds(series_id, window, touched[series_id]))
     for end in sorted(by_end):
         account_seconds(cursor, by_end[end], until=end)
 
 
-def _seconds(span: Span, unverified: Iterable[Piece]) -> Iterator[Seconds]:
-    """Yield followed and verified seconds per UTC day; a second that an unverified piece touches is not verified."""
-    pieces = list(unverified)
-    for day, part in Window(span.start, span.end).days():
+def _seconds(series_id: int, window: Window, touched: Sequence[tuple[int, int]]) -> Iterator[Seconds]:
+    """Yield followed and verified seconds per UTC day; a second that a gap touches is not verified."""
+    for day, part in window.days():
         first, last = part.start // MICROSECONDS_PER_SECOND, part.end // MICROSECONDS_PER_SECOND
-        touched: set[int] = set()
-        for start, end in pieces:
-            touched.update(
-                range(max(first, start // MICROSECONDS_PER_SECOND), min(last, -(-end // MICROSECONDS_PER_SECOND)))
-            )
-        yield Seconds(span.series_id, day, last - first, last - first - len(touched))
+        whole = sum(end - start for start, end in uncovered(first, last, touched))
+        yield Seconds(series_id, day, last - first, whole)

@@ -11,7 +11,7 @@ from tapekeeper.venues.deribit.book import Book, BookState, ChainBroken, TopChan
 from tapekeeper.venues.deribit.trade_chain import TradeChain
 
 if TYPE_CHECKING:
-    from collector.notes import Evidence, Piece
+    from collector.notes import Evidence
     from collector.session import Session
     from tapekeeper.model.gap import Cause
     from tapekeeper.store.option_series import OptionSeries, Position
@@ -64,8 +64,6 @@ class InstrumentTape:
         self.last_trade_time = 0
         self.is_followed = False
         self.accounted_until = 0
-        self.unverified: list[Piece] = []
-        """Pieces of time after `accounted_until` that lie in recorded gaps."""
         self.ends_at: int | None = None
         """Set once it is followed no longer."""
         self._ticker: TickerMessage | None = None

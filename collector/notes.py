@@ -9,8 +9,6 @@ import msgspec
 from tapekeeper.model.gap import Cause
 
 Evidence = dict[str, str | int | float | None]
-Piece = tuple[int, int]
-"""Start and end of a half-open window, in microseconds since 1970."""
 
 
 class _Note(msgspec.Struct, frozen=True, tag=True, array_like=True):
@@ -49,16 +47,15 @@ class TradesFetched(_Note, frozen=True):
 
 
 class Span(msgspec.Struct, frozen=True, array_like=True):
-    """A followed window of quotes, in whole seconds, and the pieces of it in which the feed was not whole."""
+    """A followed window of quotes, in whole seconds."""
 
     series_id: int
     start: int
     end: int
-    unverified: list[Piece]
 
 
 class Accounted(_Note, frozen=True):
-    """All frames of these windows are among the rows before this note."""
+    """All frames of these windows are among the rows before this note, and every hole that was noticed in them."""
 
     spans: list[Span]
 

@@ -319,7 +319,6 @@ class Tape:
         if hole is None or end <= hole.start:
             return
         self._counters.gaps_recorded[hole.cause] += 1
-        tape.unverified.append((hole.start, end))
         self._buffer.note(QuotesLost(tape.series.quotes_series_id, hole.start, end, hole.cause, hole.evidence))
 
     def _miss(self, tape: InstrumentTape, gap: TradeGap, after: VenueTrade) -> None:
@@ -361,9 +360,6 @@ def _span(tape: InstrumentTape, end: int) -> Span | None:
     end = end // MICROSECONDS_PER_SECOND * MICROSECONDS_PER_SECOND
     if end <= tape.accounted_until:
         return None
-    span = Span(
-        tape.series.quotes_series_id, tape.accounted_until, end, [piece for piece in tape.unverified if piece[0] < end]
-    )
+    span = Span(tape.series.quotes_series_id, tape.accounted_until, end)
     tape.accounted_until = end
-    tape.unverified = [piece for piece in tape.unverified if piece[1] > end]
     return span

@@ -11,7 +11,7 @@ import pytest
 from collector.batch import Batch, apply
 from collector.buffer import Buffer
 from collector.counters import Counters
-from collector.notes import Accounted, Followed, QuotesLost, Span, TradesFetched, TradesMissing
+from collector.notes import Accounted, Followed, Note, QuotesLost, Span, TradesFetched, TradesMissing
 from collector.spool import Spool
 from collector.writer import Writer
 from tapekeeper.clock import MICROSECONDS_PER_SECOND as SECOND
@@ -74,7 +74,7 @@ def batch_of(series: OptionSeries) -> Batch:
         [
             QuotesLost(series.quotes_series_id, *hole, Cause.DISCONNECT, {"code": 1006}),
             TradesFetched(series.trades_series_id, 2, 3, 1),
-            Accounted([Span(series.quotes_series_id, START, START + 10 * SECOND, [hole])]),
+            Accounted([Span(series.quotes_series_id, START, START + 10 * SECOND)]),
         ],
     )
 
@@ -104,6 +104,24 @@ def test_written_twice_it_changes_nothing(database: Database, series: OptionSeri
     assert (counts.quotes_inserted, counts.trades_inserted) == (0, 0)
     assert rows(database, "SELECT count(*) FROM data_gaps") == [(2,)]
     assert rows(database, "SELECT * FROM series_totals ORDER BY series_id") == before
+    database.run(check_account)
+
+
+def test_seconds_that_were_verified_before_the_hole_was_noticed_are_taken_back(
+    database: Database, series: OptionSeries
+) -> None:
+    def commit(*notes: Note) -> tuple[int, int, int]:
+        database.run(lambda cursor: apply(cursor, Batch([], [], [], list(notes)), "test"))
+        told = f"SELECT expected, held, explained FROM series_totals WHERE series_id = {quotes}"
+        return rows(database, told)[0]
+
+    quotes = series.quotes_series_id
+    overflow = QuotesLost(quotes, START + 1, START + 2, Cause.BUFFER_OVERFLOW, {})
+    commit(Followed([quotes], START), overflow)
+    assert commit(Accounted([Span(quotes, START, START + 10 * SECOND)])) == (10, 9, 1)
+    late = QuotesLost(quotes, START - SECOND, START + 4 * SECOND, Cause.SEQUENCE_BREAK, {})
+    assert commit(late) == commit(late) == (10, 6, 4)
+    assert commit(Accounted([Span(quotes, START + 10 * SECOND, START + 12 * SECOND)])) == (12, 8, 4)
     database.run(check_account)
 
 

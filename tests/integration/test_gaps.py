@@ -8,6 +8,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,7 +23,7 @@ from tapekeeper.store import gaps, option_series, ticks
 from tapekeeper.store.account import Seconds, account_seconds
 from tapekeeper.store.database import Database
 from tapekeeper.store.gaps import Receipt
-from tapekeeper.store.losses import record_losses
+from tapekeeper.store.losses import record_losses, touched_seconds
 from tapekeeper.store.ticks import write_ticks
 from tests.support.ticks import MIDNIGHT, SECOND, check_account, option, rows, trade
 
@@ -369,23 +370,28 @@ def test_the_account_of_quotes_is_true_in_any_order_of_losses_and_seconds(
     ]
     touched = {second for window in windows for second in range(window.start // SECOND, -(-window.end // SECOND))}
 
-    def counted(first: int, last: int) -> list[Seconds]:
-        seconds = range(start // SECOND + first, start // SECOND + last)
+    def account(cursor: Cursor, first: int, last: int) -> None:
+        window = Window(start + first * SECOND, start + last * SECOND)
+        lost = {second for part in touched_seconds(cursor, {series_id: window})[series_id] for second in range(*part)}
+        seconds = range(window.start // SECOND, window.end // SECOND)
         followed = Counter(day_of(second * SECOND) for second in seconds)
-        verified = Counter(day_of(second * SECOND) for second in seconds if second not in touched)
-        return [Seconds(series_id, day, number, verified[day]) for day, number in followed.items()]
+        verified = Counter(day_of(second * SECOND) for second in seconds if second not in lost)
+        counted = [Seconds(series_id, day, number, verified[day]) for day, number in followed.items()]
+        account_seconds(cursor, counted, until=window.end)
 
     edges = sorted({0, *cuts, SPAN})
-    work: list[Any] = [counted(first, last) for first, last in itertools.pairwise(edges)]
-    work += [[Loss(series_id, window, Cause.RESTART, {})] for window in windows]
-    shuffler.shuffle(work)
+    # Seconds come in their order, and losses at any time: before, in the same turn, or long after nobody noticed any.
+    accounts = [partial(account, first=first, last=last) for first, last in itertools.pairwise(edges)]
+    recorded = [Loss(series_id, window, Cause.RESTART, {}) for window in windows]
+    losses = [partial(record_losses, losses=[one], by=BY) for one in recorded]
+    turns = [*[True] * len(accounts), *[False] * len(losses)]
+    shuffler.shuffle(turns)
+    work: list[Any] = [accounts.pop(0) if is_account else losses.pop(0) for is_account in turns]
 
     def example(cursor: Cursor) -> None:
+        option_series.follow_from(cursor, [series_id], start)
         for step in work:
-            if isinstance(step[0], Loss):
-                record_losses(cursor, step, by=BY)
-            else:
-                account_seconds(cursor, step, until=start + SPAN * SECOND)
+            step(cursor)
             check_account(cursor)
         assert totals(cursor, series_id) == (SPAN, SPAN - len(touched), len(touched))
         for day, first in ((date(2024, 11, 20), start), (TODAY, day_start(TODAY))):
