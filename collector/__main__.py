@@ -12,7 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 import uvloop
@@ -33,6 +33,10 @@ from tapekeeper.store.option_series import followed_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+SWITCH_SECONDS: Final = 0.0005
+"""How long a thread computes while another one waits for its turn. The writer needs a few turns for every batch; with the
+5 ms that Python takes by itself it falls behind when the reader is busy."""
 
 log = logging.getLogger("collector")
 
@@ -69,6 +73,7 @@ def stream(everything: _Everything, record: Path | None) -> None:
       TOP_N_INSTRUMENTS=all SHARD=1/2 python -m collector stream --record /var/lib/tapekeeper/frames
     """
     own = everything.own if record is None else everything.own.model_copy(update={"record_directory": record})
+    sys.setswitchinterval(SWITCH_SECONDS)
     try:
         uvloop.run(_stream(everything.core, own))
     except TapekeeperError as error:

@@ -213,11 +213,19 @@ class Session:
                 # Trades are never dropped: the venue has to wait, and the watchdog knows that it is we who do not read.
                 await asyncio.sleep(PAUSE_PIECE_SECONDS)
                 self.last_frame_at = self._last_tick_at = time.monotonic()
-            frame = await transport.receive()
-            monotonic = time.monotonic()
-            received_at = now_microseconds()
-            self.last_frame_at = monotonic
-            self.messages += 1
+            for _ in range(self._take(await transport.receive())):
+                await transport.send(calls.test(self.keeper.next_id()))
+
+    def _take(self, frames: Sequence[bytes]) -> int:
+        """Take the frames that came together, and return how many of them ask whether we are there.
+
+        Nothing waits in between, so that what is accounted up to the last frame has all of them.
+        """
+        self.last_frame_at = monotonic = time.monotonic()
+        received_at = now_microseconds()
+        self.messages += len(frames)
+        counted, asked = self._counters.messages, 0
+        for frame in frames:
             try:
                 message = decode(frame)
             except ParseFailure as error:
@@ -225,18 +233,19 @@ class Session:
                 self._malformed.keep(frame, str(error))
                 continue
             kind = type(message)
-            self._counters.messages[_CHANNEL_OF[kind]] += 1
+            counted[_CHANNEL_OF[kind]] += 1
             if self._recorder is not None:
                 self._recorder.keep(frame, str(self.session_id), received_at)
             if kind in _TICKS:
                 self._last_tick_at = monotonic
                 self._listener.accept(self, message, received_at, monotonic)
             elif isinstance(message, TestRequest):
-                await transport.send(calls.test(self.keeper.next_id()))
+                asked += 1
             elif isinstance(message, Reply):
                 self.keeper.accept(message)
             else:
                 self._listener.accept(self, message, received_at, monotonic)
+        return asked
 
     async def _watch(self) -> None:
         warned = False

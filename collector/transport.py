@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+import asyncio
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
+from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as websocket_connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.frames import DATA_OPCODES, Frame
+from websockets.protocol import State
 
 from tapekeeper.errors import NetworkFailure, TapekeeperError
 
 if TYPE_CHECKING:
-    from websockets.asyncio.client import ClientConnection
+    from collections.abc import Sequence
+
+    from websockets.protocol import Event
 
 CONNECT_SECONDS: Final = 10.0
 CLOSE_SECONDS: Final = 1.0
 FRAME_BYTES_MAXIMUM: Final = 8 * 1024 * 1024
 """A larger frame is a fault of the venue: the connection is closed with 1009."""
 FRAMES_WAITING: Final = 256
-"""Frames that the library reads ahead; beyond it TCP itself slows the venue down."""
+"""With more frames waiting nothing more is read: TCP itself slows the venue down."""
+_WHOLE_TEXT: Final = 0x81
+"""How a frame begins that holds a whole text (RFC 6455, 5.2); then come the length, and where that is 126 or 127 the
+length in as many bytes as told here, and, as a server does not mask, the text."""
+_LONGEST_SHORT: Final = 125
+_LENGTH_BYTES: Final = {126: 2, 127: 8}
+_REFUSED: Final = FRAME_BYTES_MAXIMUM + 1
+_SHORTEST_HEAD: Final = 2
 
 
 class TransportClosed(TapekeeperError):
@@ -32,8 +45,8 @@ class TransportClosed(TapekeeperError):
 class Transport(Protocol):
     """One connection that carries frames."""
 
-    async def receive(self) -> bytes:
-        """Return the next frame.
+    async def receive(self) -> Sequence[bytes]:
+        """Return all frames that have come since, oldest first; at least one.
 
         Raises:
             TransportClosed: there is none any more.
@@ -68,23 +81,23 @@ async def connect(url: str) -> Transport:
             # The venue's own heartbeats tell whether the connection lives.
             ping_interval=None,
             max_size=FRAME_BYTES_MAXIMUM,
-            max_queue=FRAMES_WAITING,
             proxy=None,
+            create_connection=_Connection,
         )
     except (OSError, InvalidHandshake, InvalidURI, EOFError) as error:
         raise NetworkFailure(f"no connection to {url}: {error or type(error).__name__}", after_seconds=1.0) from error
-    return _WebSocket(connection)
+    return _WebSocket(cast(_Connection, connection))
 
 
 class _WebSocket:
     """The library `websockets` as a transport."""
 
-    def __init__(self, connection: ClientConnection) -> None:
+    def __init__(self, connection: _Connection) -> None:
         self._connection = connection
 
-    async def receive(self) -> bytes:
+    async def receive(self) -> Sequence[bytes]:
         try:
-            return await self._connection.recv(decode=False)
+            return await self._connection.take_frames()
         except ConnectionClosed as error:
             raise _closed(error) from error
 
@@ -96,6 +109,98 @@ class _WebSocket:
 
     async def close(self) -> None:
         await self._connection.close()
+
+
+class _Connection(ClientConnection):
+    """The library's connection, but whole texts are cut out of the bytes before it sees them.
+
+    It takes more time for a frame than everything else that is done with it. All that is rare is left to it: the
+    handshake, texts in several frames, pings, closing, and whatever breaks the protocol.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._frames: list[bytes] = []
+        """Those that wait, oldest first."""
+        self._fragments: list[bytes] = []
+        """Of a text that has not ended."""
+        self._rest = b""
+        """The beginning of a frame whose end has not come."""
+        self._is_paused = False
+        self._has_news = asyncio.Event()
+
+    async def take_frames(self) -> list[bytes]:
+        """Wait for frames, and hand over all there are."""
+        while not self._frames:
+            if self.protocol.state is State.CLOSED:
+                raise self.protocol.close_exc
+            self._has_news.clear()
+            await self._has_news.wait()
+        frames, self._frames = self._frames, []
+        if self._is_paused:
+            self._is_paused = False
+            self.transport.resume_reading()
+        return frames
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes from the network."""
+        if self.protocol.state is State.CONNECTING:
+            data = self._shake_hands(data)
+        data = self._rest + data if self._rest else data
+        end = self._cut(data) if self.protocol.state is State.OPEN else 0
+        self._rest = data[end:]
+        if self._rest and self.protocol.state is not State.OPEN:
+            rest, self._rest = self._rest, b""
+            super().data_received(rest)
+        if len(self._frames) > FRAMES_WAITING and not self._is_paused:
+            self._is_paused = True
+            self.transport.pause_reading()
+        self._has_news.set()
+
+    def process_event(self, event: Event) -> None:
+        """Take what the library found."""
+        if not isinstance(event, Frame) or event.opcode not in DATA_OPCODES:
+            super().process_event(event)
+            return
+        self._fragments.append(bytes(event.data))
+        if event.fin:
+            self._frames.append(b"".join(self._fragments))
+            self._fragments.clear()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note that nothing more comes."""
+        super().connection_lost(exc)
+        self._has_news.set()
+
+    def _shake_hands(self, data: bytes) -> bytes:
+        """Hand line by line to the library until it is content; return what comes after, which is the first frame."""
+        for line in data.splitlines(keepends=True):
+            if self.protocol.state is not State.CONNECTING:
+                break
+            super().data_received(line)
+            data = data[len(line) :]
+        return data
+
+    def _cut(self, data: bytes) -> int:
+        """Cut all whole frames out of bytes that begin with one; return where the first that is not whole begins."""
+        begin, size, keep = 0, len(data), self._frames.append
+        while begin + _SHORTEST_HEAD <= size and self.protocol.state is State.OPEN:
+            length, text = data[begin + 1], begin + _SHORTEST_HEAD
+            if length > _LONGEST_SHORT:
+                head, text = text, text + _LENGTH_BYTES.get(length, 0)
+                if text > size:
+                    break
+                # A server that masks its frames is refused by the library, and so is a frame that is too large.
+                length = int.from_bytes(data[head:text], "big") if text > head else _REFUSED
+            end = text + length if length <= FRAME_BYTES_MAXIMUM else size
+            if end > size:
+                break
+            if data[begin] == _WHOLE_TEXT and length <= FRAME_BYTES_MAXIMUM and not self._fragments:
+                keep(data[text:end])
+            else:
+                super().data_received(data[begin:end])
+            begin = end
+        return begin
 
 
 def _closed(error: ConnectionClosed) -> TransportClosed:

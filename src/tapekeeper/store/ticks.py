@@ -248,7 +248,8 @@ def _merge(cursor: Cursor, table: _TickTable, encoded: bytes) -> list[_Gain]:
 
 def _copy(cursor: Cursor, target: str, table: _TickTable, encoded: bytes) -> None:
     columns = ", ".join(column.name for column in table.columns)
-    cursor.copy_expert(f"COPY {target} ({columns}) FROM STDIN (FORMAT binary)", io.BytesIO(encoded))
+    # In one piece: between two of them the thread would wait for its turn to compute.
+    cursor.copy_expert(f"COPY {target} ({columns}) FROM STDIN (FORMAT binary)", io.BytesIO(encoded), size=len(encoded))
 
 
 def _gains(keys: npt.NDArray[np.int64]) -> list[_Gain]:

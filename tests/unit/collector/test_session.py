@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -36,11 +37,11 @@ class Venue:
     def requests(self, method: str) -> list[list[str]]:
         return [call["params"]["channels"] for call in self.calls if call["method"] == f"public/{method}"]
 
-    async def receive(self) -> bytes:
+    async def receive(self) -> list[bytes]:
         frame = await self.frames.get()
         if isinstance(frame, TransportClosed):
             raise frame
-        return frame
+        return [frame]
 
     async def send(self, frame: bytes) -> None:
         call = orjson.loads(frame)
@@ -230,6 +231,17 @@ def test_silence_ends_a_connection(tmp_path: Path) -> None:
 
     async def scene(stage: Stage) -> None:
         await until(lambda: stage.counters.reconnects[Ending.SILENCE] == 1)
+
+    play(stage, scene)
+
+
+def test_it_knows_when_the_last_frame_came(stage: Stage) -> None:
+    async def scene(stage: Stage) -> None:
+        await until(lambda: stage.session.keeper.active == set(CHANNELS))
+        before = time.monotonic()
+        await stage.venue.frames.put(notification(CHANNELS[2], [trade()]))
+        await until(lambda: len(stage.listener.messages) == 1)
+        assert before <= stage.session.last_frame_at <= time.monotonic()
 
     play(stage, scene)
 
