@@ -15,6 +15,7 @@ from collector.notes import Accounted, Followed, Note, QuotesLost, Span, TradesF
 from collector.spool import Spool
 from collector.writer import Writer
 from tapekeeper.clock import MICROSECONDS_PER_SECOND as SECOND
+from tapekeeper.clock import from_microseconds
 from tapekeeper.model.gap import Cause
 from tapekeeper.model.quote import Quote
 from tapekeeper.model.trade import Trade
@@ -46,7 +47,13 @@ class Stage:
         self.spool = Spool(tmp_path, 1_000_000)
         database = Database(url, prepare=INCOMING_TABLES)
         self.writer = Writer(
-            database, self.buffer, self.spool, self.counters, "test", 0.05, {series.instrument_id: 11}.get
+            database,
+            self.buffer,
+            self.spool,
+            self.counters,
+            "test",
+            0.05,
+            {series.instrument_id: series.quotes_series_id}.get,
         )
 
     def run_until_empty(self) -> None:
@@ -123,6 +130,23 @@ def test_seconds_that_were_verified_before_the_hole_was_noticed_are_taken_back(
     assert commit(late) == commit(late) == (10, 6, 4)
     assert commit(Accounted([Span(quotes, START + 10 * SECOND, START + 12 * SECOND)])) == (12, 8, 4)
     database.run(check_account)
+
+
+def test_a_gap_of_quotes_that_found_no_room_begins_and_ends_with_them(
+    database_url: str, tmp_path: Path, database: Database, series: OptionSeries
+) -> None:
+    stage = Stage(database_url, tmp_path, series)
+    stage.buffer.quotes_capacity = 2
+    stage.buffer.announce(Followed([series.quotes_series_id], START))
+    for number in range(6):
+        stage.buffer.add_quote(quote(series.instrument_id, START + number * SECOND, number + 1))
+    stage.run_until_empty()
+    stage.spool.close()
+    window = from_microseconds(START), from_microseconds(START + 3 * SECOND + 1)
+    assert rows(database, "SELECT window_start, window_end, cause, evidence FROM data_gaps") == [
+        (*window, "buffer_overflow", {"quotes": 4})
+    ]
+    assert stage.counters.rows_dropped["option_quotes"] == 4
 
 
 def test_what_was_spooled_is_written_first(stage: Stage, database: Database, series: OptionSeries) -> None:

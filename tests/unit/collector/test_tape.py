@@ -157,6 +157,47 @@ def test_a_cut_is_a_hole_from_the_last_frame_however_quiet_the_instrument_was(wo
     assert lost.evidence == {"close_code": 1006}
 
 
+def test_before_an_open_hole_everything_is_accounted_so_that_a_restart_begins_there(world: World) -> None:
+    world.book(5, None)
+    world.send(ticker_channel(NAME), ticker(timestamp=TIME_MS + 10_500), after=9.5)
+    world.tape.interrupted(world.connection, Cause.DISCONNECT, {})
+    world.seconds += 100.0
+    world.tape.swept(TIME + 100 * SECOND, [NAME])
+    world.tape.account()
+    accounted = world.buffer.take(10).notes[-1]
+    assert isinstance(accounted, Accounted)
+    assert accounted.spans[0].end == (TIME + 10_250_000) // SECOND * SECOND
+
+
+@pytest.mark.parametrize("delays", [(0.0,), (0.14, 0.15, 0.31), (0.05, 0.9)])
+@pytest.mark.parametrize("is_quiet", [True, False])
+def test_a_gap_is_longer_than_its_interruption_by_margin_and_delay_and_no_more(
+    world: World, delays: tuple[float, ...], is_quiet: bool
+) -> None:
+    """By the venue's clock: nothing that came lies in the gap, and nothing that might not have come lies before it."""
+    world.book(5, None)
+    newest = 0
+    for number in range(80):
+        delay = delays[number % len(delays)]
+        told_at = TIME_MS + round((world.seconds + 0.25 - delay) * 1_000)
+        if is_quiet:
+            world.send(ticker_channel(NAME), ticker(timestamp=told_at), after=0.25)
+        else:
+            change = book(6 + number, 5 + number, timestamp=told_at, bids=[["new", 0.04, 2.0 + number]])
+            world.send(book_channel(NAME), change, after=0.25)
+            newest = max(newest, told_at * MS)
+    cut_at = TIME + int(world.seconds * SECOND)
+    world.tape.interrupted(world.connection, Cause.DISCONNECT, {})
+    world.subscribe()
+    world.book(500, None, after=3.0)
+    lost = world.buffer.take(1_000).notes[-1]
+    assert isinstance(lost, QuotesLost)
+    longest, shortest = (int(pick(delays) * SECOND) for pick in (max, min))
+    begins = cut_at - 250_000 - longest
+    assert lost.start == pytest.approx(max(begins, newest), abs=2 * MS)
+    assert cut_at + 3 * SECOND - shortest <= lost.end <= cut_at + 3 * SECOND + 2 * MS
+
+
 def test_a_trade_that_is_passed_over_is_told_and_asked_for(world: World) -> None:
     asked = []
     world.tape.on_missing_trades = lambda: asked.append(True)
