@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SWITCH_SECONDS: Final = 0.0005
-"""How long a thread computes while another one waits for its turn. The writer needs a few turns for every batch; with the
-5 ms that Python takes by itself it falls behind when the reader is busy."""
+"""How long a thread computes while another one waits for its turn. The writer needs a few turns for every batch; with
+the 5 ms that Python takes by itself it falls behind when the reader is busy."""
 
 log = logging.getLogger("collector")
 

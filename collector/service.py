@@ -43,6 +43,7 @@ STOP_SECONDS: Final = 7.0
 """How long the writer may take for what is left when the process is told to stop."""
 LOOP_SECONDS: Final = 10.0
 """An event loop that has not turned for so long is stuck."""
+_NEWS: Final = (InstrumentStateMessage, InstrumentCreatedMessage)
 
 log = logging.getLogger(__name__)
 
@@ -171,7 +172,7 @@ class Collector:
 
     def accept(self, session: Session, message: Message, received_at: int, monotonic: float) -> None:
         """Take a message about the market or about the venue."""
-        if isinstance(message, InstrumentStateMessage | InstrumentCreatedMessage):
+        if isinstance(message, _NEWS):
             self._following.hear_news()
         elif isinstance(message, PlatformStateMessage):
             if message.maintenance:
