@@ -102,8 +102,15 @@ class StreamControl:
         return answer(load.as_json())
 
     async def set_streams(self, request: web.Request) -> web.Response:
-        """Change how long the venue waits, and for whom: {"time_scale": 0.1, "slow_reader_bytes": 16000000}."""
-        body, floor = await asked_object(request, ("time_scale", "slow_reader_bytes")), self._hub.floor
+        """Change how long the venue waits, and for whom: {"time_scale": 0.1, "slow_reader_bytes": 16000000}.
+
+        {"refuse_connections": 3}: the next three get HTTP 503.
+        """
+        body = await asked_object(request, ("time_scale", "slow_reader_bytes", "refuse_connections"))
+        floor, refused = self._hub.floor, body.get("refuse_connections", self._hub.refuse_connections)
+        if isinstance(refused, bool) or not isinstance(refused, int) or refused < 0:
+            raise ControlError(f"refuse_connections is {refused!r}: it has to be a whole number from 0 on")
+        self._hub.refuse_connections = refused
         floor.patience.scale = positive(body.get("time_scale", floor.patience.scale), "time_scale")
         floor.slow_reader_bytes = int(
             positive(body.get("slow_reader_bytes", floor.slow_reader_bytes), "slow_reader_bytes")

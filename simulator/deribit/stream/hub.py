@@ -45,6 +45,8 @@ class Hub:
         self.connections: dict[int, Connection] = {}
         self.load: Load | None = None
         self.replay: Replay | None = None
+        self.refuse_connections = 0
+        """So many more are refused before one is taken in again."""
         self._opened = 0
         self._refusing_until = 0.0
 
@@ -59,6 +61,9 @@ class Hub:
         """Take one connection in, and serve it to its end."""
         limits, address = self.floor.limits, request.remote or ""
         if time.monotonic() < self._refusing_until:
+            return web.Response(status=503, text="503 Service Unavailable")
+        if self.refuse_connections:
+            self.refuse_connections -= 1
             return web.Response(status=503, text="503 Service Unavailable")
         if not limits.has_room(address):
             return web.Response(status=429, text="429 Too Many Requests")
@@ -137,6 +142,7 @@ class Hub:
             "frames": dict(self.floor.frames),
             "time_scale": self.floor.patience.scale,
             "slow_reader_bytes": self.floor.slow_reader_bytes,
+            "refuse_connections": self.refuse_connections,
             "load": None if self.load is None else self.load.as_json(),
             "replay": None if self.replay is None else self.replay.as_json(),
         }
