@@ -32,18 +32,17 @@ from tapekeeper.store.ticks import INCOMING_TABLES
 from tapekeeper.venues.deribit.messages import InstrumentCreatedMessage, InstrumentStateMessage, PlatformStateMessage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from collector.counters import Ending
     from collector.settings import CollectorSettings
     from tapekeeper.settings import Settings
-    from tapekeeper.venues.deribit.messages import Message
+    from tapekeeper.venues.deribit.messages import MarketMessage, Message
 
 STOP_SECONDS: Final = 7.0
 """How long the writer may take for what is left when the process is told to stop."""
 LOOP_SECONDS: Final = 10.0
 """An event loop that has not turned for so long is stuck."""
-_NEWS: Final = (InstrumentStateMessage, InstrumentCreatedMessage)
 
 log = logging.getLogger(__name__)
 
@@ -170,15 +169,16 @@ class Collector:
         """Note that channels ended."""
         self._tape.unsubscribed(channels)
 
-    def accept(self, session: Session, message: Message, received_at: int, monotonic: float) -> None:
-        """Take a message about the market or about the venue."""
-        if isinstance(message, _NEWS):
+    def accept(self, session: Session, messages: Sequence[MarketMessage], received_at: int, monotonic: float) -> None:
+        """Take messages about the market that came together."""
+        self._tape.accept(session, messages, received_at, monotonic)
+
+    def hear(self, message: Message) -> None:
+        """Take a message about the venue."""
+        if isinstance(message, InstrumentStateMessage | InstrumentCreatedMessage):
             self._following.hear_news()
-        elif isinstance(message, PlatformStateMessage):
-            if message.maintenance:
-                log.warning("the venue begins a maintenance")
-        else:
-            self._tape.accept(session, message, received_at, monotonic)
+        elif isinstance(message, PlatformStateMessage) and message.maintenance:
+            log.warning("the venue begins a maintenance")
 
     def closed(self, session: Session, ending: Ending, code: int, reason: str) -> None:
         """Note the end of a connection, and that its instruments may miss something from its last frame on."""

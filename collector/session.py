@@ -7,6 +7,7 @@ import logging
 import random
 import time
 import uuid
+from collections import Counter
 from typing import TYPE_CHECKING, Final, Protocol
 
 from collector.channel_keeper import ChannelKeeper, Refused
@@ -21,6 +22,7 @@ from tapekeeper.venues.deribit.messages import (
     Heartbeat,
     InstrumentCreatedMessage,
     InstrumentStateMessage,
+    MarketMessage,
     Message,
     PlatformStateMessage,
     Reply,
@@ -56,7 +58,7 @@ _CHANNEL_OF: Final[dict[type, MessageChannel]] = {
     Reply: MessageChannel.CONTROL,
     Unknown: MessageChannel.UNKNOWN,
 }
-_TICKS: Final = frozenset({BookMessage, TickerMessage, TradesMessage})
+_TICKS: Final = (BookMessage, TickerMessage, TradesMessage)
 
 log = logging.getLogger(__name__)
 
@@ -76,8 +78,12 @@ class Listener(Protocol):
         """Nothing more comes in channels, until they are subscribed again."""
         ...
 
-    def accept(self, session: Session, message: Message, received_at: int, monotonic: float) -> None:
-        """A frame came that is about the market."""
+    def accept(self, session: Session, messages: Sequence[MarketMessage], received_at: int, monotonic: float) -> None:
+        """Frames came together that are about the market."""
+        ...
+
+    def hear(self, message: Message) -> None:
+        """A frame came that is about the venue."""
         ...
 
     def closed(self, session: Session, ending: Ending, code: int, reason: str) -> None:
@@ -224,28 +230,32 @@ class Session:
         self.last_frame_at = monotonic = time.monotonic()
         received_at = now_microseconds()
         self.messages += len(frames)
-        counted, asked = self._counters.messages, 0
+        messages: list[Message] = []
         for frame in frames:
             try:
-                message = decode(frame)
+                messages.append(decode(frame))
             except ParseFailure as error:
                 self._counters.decode_errors[_channel_of_malformed(frame)] += 1
                 self._malformed.keep(frame, str(error))
-                continue
-            kind = type(message)
-            counted[_CHANNEL_OF[kind]] += 1
-            if self._recorder is not None:
-                self._recorder.keep(frame, str(self.session_id), received_at)
-            if kind in _TICKS:
-                self._last_tick_at = monotonic
-                self._listener.accept(self, message, received_at, monotonic)
-            elif isinstance(message, TestRequest):
-                asked += 1
-            elif isinstance(message, Reply):
-                self.keeper.accept(message)
             else:
-                self._listener.accept(self, message, received_at, monotonic)
-        return asked
+                if self._recorder is not None:
+                    self._recorder.keep(frame, str(self.session_id), received_at)
+        for kind, count in Counter(map(type, messages)).items():
+            self._counters.messages[_CHANNEL_OF[kind]] += count
+        ticks = [message for message in messages if isinstance(message, _TICKS)]
+        if ticks:
+            self._last_tick_at = monotonic
+            self._listener.accept(self, ticks, received_at, monotonic)
+        others = [message for message in messages if not isinstance(message, _TICKS)]
+        return sum(map(self._is_asked_by, others))
+
+    def _is_asked_by(self, message: Message) -> bool:
+        """Take a message that is not about the market; tell whether it asks if we are there."""
+        if isinstance(message, Reply):
+            self.keeper.accept(message)
+        elif not isinstance(message, TestRequest):
+            self._listener.hear(message)
+        return isinstance(message, TestRequest)
 
     async def _watch(self) -> None:
         warned = False

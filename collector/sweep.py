@@ -37,7 +37,7 @@ class Sweep:
         self._tape = tape
         self._rest = rest
         self._wanted = asyncio.Event()
-        tape.on_missing_trades = self._wanted.set
+        tape.trades.on_missing = self._wanted.set
 
     def request(self) -> None:
         """Sweep soon."""
@@ -76,7 +76,7 @@ class Sweep:
         swept = [tape.name for tape in tapes if tape.trades_hole is None or tape.trades_hole.start - BACK >= oldest]
         old = [tape for tape in tapes if tape.name not in set(swept)]
         starts = [tape.trades_hole.start for tape in tapes if tape.trades_hole and tape.name in set(swept)]
-        start = max(min([*starts, self._tape.swept_until or asked_at]) - BACK, oldest)
+        start = max(min([*starts, self._tape.trades.swept_until or asked_at]) - BACK, oldest)
         await self._by_currency(Window(start, asked_at + MICROSECONDS_PER_SECOND), asked_at)
         for tape in old:
             await self._newer_than_held(tape, asked_at)
@@ -94,7 +94,7 @@ class Sweep:
             _tell_rejected(len(page.rejected))
             trades += page.trades
         await self._room()
-        self._tape.accept_swept(trades, asked_at)
+        self._tape.trades.accept_swept(trades, asked_at)
 
     async def _newer_than_held(self, tape: InstrumentTape, asked_at: int) -> None:
         """Fetch what came after the newest held trade, however long ago that was."""
@@ -106,7 +106,7 @@ class Sweep:
             first, last = held + 1, min(held + 1_000, newest.trade_seq)
             trades = await self._numbers(tape, first, last)
             await self._room()
-            self._tape.accept_swept(trades, asked_at)
+            self._tape.trades.accept_swept(trades, asked_at)
             held = last
 
     async def _last_before(self, tape: InstrumentTape, newest: int) -> int:
@@ -128,8 +128,8 @@ class Sweep:
             found = len(trades)
             if found > missing.last - missing.first or requests == FETCH_TRIES:
                 await self._room()
-                self._tape.add_fetched(tape, trades)
-                self._tape.fetched(tape, missing, requests)
+                self._tape.trades.add_fetched(tape, trades)
+                self._tape.trades.fetched(tape, missing, requests)
                 break
             await asyncio.sleep(RETRY_SECONDS)
         log.info("%s: %d of %d missing trades came", tape.name, found, missing.last - missing.first + 1)
@@ -141,7 +141,7 @@ class Sweep:
 
     async def _room(self) -> None:
         """Return when the buffer takes trades: they wait here as they do on the connections."""
-        while not self._tape.has_room:
+        while not self._tape.trades.has_room:
             await asyncio.sleep(0.05)
 
 

@@ -6,17 +6,17 @@ import logging
 import time
 from typing import TYPE_CHECKING, Final
 
-from collector.instrument_tape import Hole, InstrumentTape, MissingTrades
-from collector.notes import Accounted, Followed, QuotesLost, Span, TradesFetched, TradesMissing, Unfollowed
-from tapekeeper.clock import MICROSECONDS_PER_SECOND, now_microseconds
+from collector.instrument_tape import Hole, InstrumentTape
+from collector.notes import Accounted, Followed, QuotesLost, Span, Unfollowed
+from collector.trades_tape import TradesTape
+from tapekeeper.clock import MICROSECONDS_PER_MILLISECOND, MICROSECONDS_PER_SECOND
 from tapekeeper.model.gap import Cause
 from tapekeeper.venues.deribit.book import BookState, ChainBroken
 from tapekeeper.venues.deribit.channels import book_channel, parse_channel
 from tapekeeper.venues.deribit.messages import BookMessage, TickerMessage, TradesMessage
-from tapekeeper.venues.deribit.trade_chain import Known, TradeGap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from collector.buffer import Buffer
     from collector.counters import Counters
@@ -24,13 +24,10 @@ if TYPE_CHECKING:
     from collector.session import Session
     from collector.venue_clock import VenueClock
     from tapekeeper.store.option_series import OptionSeries, Position
-    from tapekeeper.venues.deribit.messages import Message
-    from tapekeeper.venues.deribit.trades import VenueTrade
+    from tapekeeper.venues.deribit.messages import MarketMessage
 
 MARGIN: Final = 250_000
 """Frames of one moment reach us within this long of each other, beside the delay that was seen lately; microseconds."""
-SETTLED_AFTER: Final = 5 * MICROSECONDS_PER_SECOND
-"""A trade that is older should have come over the connection; one that is younger may still be on its way."""
 
 log = logging.getLogger(__name__)
 
@@ -47,10 +44,6 @@ class Tape:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.clock = clock
-        self.swept_until = 0
-        """Up to here no trade is missing that the venue told when it was asked, in microseconds since 1970."""
-        self.on_missing_trades: Callable[[], None] = lambda: None
-        """Called when trades are missing, so that somebody fetches them."""
         self._buffer = buffer
         self._counters = counters
         self._monotonic = monotonic
@@ -59,6 +52,7 @@ class Tape:
         self._all_trades: Session | None = None
         """Where the trades of the whole currency are subscribed, if they are."""
         self._tapes: dict[str, InstrumentTape] = {}
+        self.trades = TradesTape(self._tapes, buffer, counters)
 
     @property
     def tapes(self) -> Collection[InstrumentTape]:
@@ -83,11 +77,6 @@ class Tape:
     def now(self) -> int:
         """The venue's time, in microseconds since 1970."""
         return self.clock.at(self._monotonic())
-
-    @property
-    def has_room(self) -> bool:
-        """Whether more trades may be added."""
-        return self._buffer.has_room
 
     def add(self, name: str, series: OptionSeries, position: Position | None) -> InstrumentTape:
         """Take an instrument; `position` is where the database is if the instrument was followed when we started."""
@@ -160,112 +149,54 @@ class Tape:
         if has_all_trades:
             self._all_trades = None
 
-    def accept(self, session: Session, message: Message, received_at: int, monotonic: float) -> None:
-        """Make rows of a message about the market."""
-        if type(message) is BookMessage:
-            self._accept_book(session, message, received_at, monotonic)
-        elif type(message) is TickerMessage:
-            self.clock.observe(message.event_time, monotonic)
+    def accept(self, session: Session, messages: Sequence[MarketMessage], received_at: int, monotonic: float) -> None:
+        """Make rows of messages that came together."""
+        # First of all: what time it is must not depend on the order of messages that came at one moment.
+        if moments := _moments(messages):
+            self.clock.observe(max(moments) * MICROSECONDS_PER_MILLISECOND, monotonic)
+            self.clock.observe(min(moments) * MICROSECONDS_PER_MILLISECOND, monotonic)
+        now = self.clock.at(monotonic)
+        for message in messages:
+            if isinstance(message, TradesMessage):
+                self.trades.accept(message, received_at)
+                continue
             tape = self._tapes.get(message.instrument_name)
-            if tape is not None and tape.ends_at is None:
-                quote = tape.apply_ticker(message, received_at)
-                if quote is not None:
-                    self._buffer.add_quote(quote)
-        elif type(message) is TradesMessage:
-            self._accept_trades(message, received_at, monotonic)
+            if tape is None or tape.ends_at is not None:
+                continue
+            if isinstance(message, BookMessage):
+                self._accept_book(session, tape, message, received_at, now)
+            elif (quote := tape.apply_ticker(message, received_at)) is not None:
+                self._buffer.add_quote(quote)
 
-    def _accept_book(self, session: Session, message: BookMessage, received_at: int, monotonic: float) -> None:
-        tape = self._tapes.get(message.instrument_name)
-        if tape is None or tape.ends_at is not None:
-            return
-        before = tape.last_book_time
-        result = tape.apply_book(message, received_at, self.clock.at(monotonic))
+    def _accept_book(
+        self, session: Session, tape: InstrumentTape, message: BookMessage, received_at: int, now: int
+    ) -> None:
+        result = tape.apply_book(message, received_at, now)
         if isinstance(result, ChainBroken):
-            self._counters.sequence_breaks += 1
-            evidence: Evidence = {
-                "session": str(session.session_id), "expected_change_id": result.expected, "got_change_id": result.got,
-            }  # fmt: skip
-            self._break_off(tape, Hole(before or self.clock.at(monotonic), Cause.SEQUENCE_BREAK, evidence))
-            session.keeper.renew(book_channel(tape.name))
+            self._break_chain(session, tape, result, now)
             return
-        if not message.is_snapshot:
-            self.clock.observe(message.event_time, monotonic)
         if result is not None:
             self._buffer.add_quote(result)
-            self._counters.last_tick_at = max(self._counters.last_tick_at, result.event_time)
-        if tape.book.state is BookState.LIVE:
-            if tape.hole is not None:
-                self._close_hole(tape, max(self.clock.at(monotonic), message.event_time + 1))
-            elif not tape.is_followed:
-                self._follow(tape, self.clock.at(monotonic))
+            if result.event_time > self._counters.last_tick_at:
+                self._counters.last_tick_at = result.event_time
+        if (tape.hole is None and tape.is_followed) or tape.book.state is not BookState.LIVE:
+            return
+        if tape.hole is not None:
+            self._close_hole(tape, max(now, message.event_time + 1))
+        else:
+            self._follow(tape, now)
 
-    def _accept_trades(self, message: TradesMessage, received_at: int, monotonic: float) -> None:
-        rows = []
-        for trade in message.trades:
-            tape = self._tapes.get(trade.instrument_name)
-            if tape is None:
-                continue
-            self.clock.observe(trade.event_time, monotonic)
-            known = tape.chain.accept(trade.trade_seq)
-            if known is Known.DUPLICATE:
-                continue
-            rows.append(trade.as_trade(tape.series.instrument_id, received_at))
-            if isinstance(known, TradeGap):
-                self._miss(tape, known, trade)
-            elif tape.missing_trades:
-                self._fill(tape, trade.trade_seq)
-            tape.last_trade_time = max(tape.last_trade_time, trade.event_time)
-            self._counters.last_tick_at = max(self._counters.last_tick_at, trade.event_time)
-        self._buffer.add_trades(rows)
-
-    def accept_swept(self, trades: Iterable[VenueTrade], asked_at: int) -> None:
-        """Take trades that the venue told; those that never came over a connection make a gap, closed at once.
-
-        What is older than the wish to have it only tells where the chain of the instrument begins.
-
-        Args:
-            trades: in any order.
-            asked_at: when the venue was asked, by its clock; what happened just before may still be on its way to us.
-        """
-        received_at = now_microseconds()
-        missed: dict[str, list[VenueTrade]] = {}
-        for trade in sorted(trades, key=lambda trade: trade.trade_seq):
-            tape = self._tapes.get(trade.instrument_name)
-            if tape is None:
-                continue
-            is_wanted = trade.event_time >= tape.wanted_from
-            if is_wanted and trade.event_time >= self._settled_before(tape, asked_at):
-                continue
-            known = tape.chain.accept(trade.trade_seq)
-            if known is Known.DUPLICATE or not is_wanted:
-                continue
-            if isinstance(known, TradeGap):
-                self._miss(tape, known, trade)
-            elif tape.missing_trades and trade.trade_seq < (tape.chain.last_trade_seq or 0):
-                self._buffer.add_trades([trade.as_trade(tape.series.instrument_id, received_at)])
-                self._counters.repaired_trades += 1
-                self._fill(tape, trade.trade_seq)
-                continue
-            missed.setdefault(tape.name, []).append(trade)
-        for name, found in missed.items():
-            self._keep_missed(self._tapes[name], found, received_at)
-
-    def add_fetched(self, tape: InstrumentTape, trades: Iterable[VenueTrade]) -> None:
-        """Take trades that were asked for by their numbers; the database knows which of them it holds."""
-        received_at = now_microseconds()
-        rows = [trade.as_trade(tape.series.instrument_id, received_at) for trade in trades]
-        self._counters.repaired_trades += len(rows)
-        self._buffer.add_trades(rows)
-
-    def fetched(self, tape: InstrumentTape, missing: MissingTrades, requests: int) -> None:
-        """Note that everything was asked for that the venue has of a hole."""
-        if missing in tape.missing_trades:
-            tape.missing_trades.remove(missing)
-        self._buffer.note(TradesFetched(tape.series.trades_series_id, missing.first, missing.last, requests))
+    def _break_chain(self, session: Session, tape: InstrumentTape, broken: ChainBroken, now: int) -> None:
+        self._counters.sequence_breaks += 1
+        evidence: Evidence = {
+            "session": str(session.session_id), "expected_change_id": broken.expected, "got_change_id": broken.got,
+        }  # fmt: skip
+        self._break_off(tape, Hole(tape.last_book_time or now, Cause.SEQUENCE_BREAK, evidence))
+        session.keeper.renew(book_channel(tape.name))
 
     def swept(self, until: int, names: Iterable[str]) -> None:
         """Note that a sweep came to its end: nothing of these instruments is missing before `until`."""
-        self.swept_until = max(self.swept_until, until)
+        self.trades.swept_until = max(self.trades.swept_until, until)
         for name in names:
             tape = self._tapes.get(name)
             if tape is None:
@@ -288,14 +219,6 @@ class Tape:
 
     def _verified_at(self, session: Session | None) -> int:
         return 0 if session is None else self.clock.at(session.last_frame_at) - MARGIN - self.clock.slowest
-
-    def _settled_before(self, tape: InstrumentTape, asked_at: int) -> int:
-        """Return the moment before which every trade has had time to come over the connection."""
-        if tape.ends_at is not None:
-            return asked_at
-        if tape.trades_hole is not None and tape.subscribed_at is not None:
-            return tape.subscribed_at
-        return asked_at - SETTLED_AFTER
 
     def _follow(self, tape: InstrumentTape, now: int) -> None:
         moment = -(-(now + MARGIN) // MICROSECONDS_PER_SECOND) * MICROSECONDS_PER_SECOND
@@ -321,39 +244,6 @@ class Tape:
         self._counters.gaps_recorded[hole.cause] += 1
         self._buffer.note(QuotesLost(tape.series.quotes_series_id, hole.start, end, hole.cause, hole.evidence))
 
-    def _miss(self, tape: InstrumentTape, gap: TradeGap, after: VenueTrade) -> None:
-        first, last = gap
-        hole = tape.trades_hole or Hole(self.swept_until - SETTLED_AFTER, Cause.SEQUENCE_BREAK, {})
-        if tape.trades_hole is None:
-            self._counters.sequence_breaks += 1
-        start = min(max(tape.last_trade_time, hole.start), after.event_time)
-        self._announce_missing(tape, first, last, (start, after.event_time + 1), hole)
-        tape.missing_trades.append(MissingTrades(first, last, last - first + 1))
-        self.on_missing_trades()
-
-    def _fill(self, tape: InstrumentTape, trade_seq: int) -> None:
-        whole = tape.filled(trade_seq)
-        if whole is not None:
-            self._buffer.note(TradesFetched(tape.series.trades_series_id, whole.first, whole.last, 0))
-
-    def _keep_missed(self, tape: InstrumentTape, trades: list[VenueTrade], received_at: int) -> None:
-        first, last = trades[0], trades[-1]
-        hole = tape.trades_hole or Hole(first.event_time, Cause.SEQUENCE_BREAK, {})
-        window = (min(trade.event_time for trade in trades), max(trade.event_time for trade in trades) + 1)
-        if tape.is_followed:
-            self._announce_missing(tape, first.trade_seq, last.trade_seq, window, hole)
-        self._buffer.add_trades([trade.as_trade(tape.series.instrument_id, received_at) for trade in trades])
-        self._counters.repaired_trades += len(trades)
-        tape.last_trade_time = max(tape.last_trade_time, window[1] - 1)
-        self._buffer.note(TradesFetched(tape.series.trades_series_id, first.trade_seq, last.trade_seq, 1))
-
-    def _announce_missing(
-        self, tape: InstrumentTape, first: int, last: int, window: tuple[int, int], hole: Hole
-    ) -> None:
-        self._counters.gaps_recorded[hole.cause] += 1
-        evidence: Evidence = {**hole.evidence, "first_missing": first, "last_missing": last}
-        self._buffer.announce(TradesMissing(tape.series.trades_series_id, first, last, *window, hole.cause, evidence))
-
 
 def _span(tape: InstrumentTape, end: int) -> Span | None:
     """Return the whole seconds up to a moment that are not accounted yet, and take them as accounted."""
@@ -363,3 +253,14 @@ def _span(tape: InstrumentTape, end: int) -> Span | None:
     span = Span(tape.series.quotes_series_id, tape.accounted_until, end)
     tape.accounted_until = end
     return span
+
+
+def _moments(messages: Iterable[MarketMessage]) -> list[int]:
+    """Return when the events happened that are told as soon as they did, in milliseconds; a snapshot may be old."""
+    moments = []
+    for message in messages:
+        if isinstance(message, TradesMessage):
+            moments += [trade.timestamp for trade in message.trades]
+        elif isinstance(message, TickerMessage) or not message.is_snapshot:
+            moments.append(message.timestamp)
+    return moments

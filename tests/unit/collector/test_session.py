@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from collector.session import Session
 from collector.settings import CollectorSettings
 from collector.transport import TransportClosed
 from tapekeeper.errors import NetworkFailure
-from tapekeeper.venues.deribit.messages import Message, TradesMessage
+from tapekeeper.venues.deribit.messages import MarketMessage, Message, TradesMessage
 from tests.support.deribit_frames import notification, trade
 
 CHANNELS = ["book.A.100ms", "ticker.A.100ms", "trades.A.100ms"]
@@ -68,7 +68,10 @@ class Listener:
     def unsubscribed(self, session: Session, channels: frozenset[str]) -> None:
         self.happened.append(("unsubscribed", sorted(channels)))
 
-    def accept(self, session: Session, message: Message, received_at: int, monotonic: float) -> None:
+    def accept(self, session: Session, messages: Sequence[MarketMessage], received_at: int, monotonic: float) -> None:
+        self.messages.extend(messages)
+
+    def hear(self, message: Message) -> None:
         self.messages.append(message)
 
     def closed(self, session: Session, ending: Ending, code: int, reason: str) -> None:

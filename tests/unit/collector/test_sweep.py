@@ -89,7 +89,7 @@ def test_it_begins_five_seconds_before_the_interruption() -> None:
     ((_, window),) = world.history.asked
     assert window.start == TIME - 50 * SECOND - BACK
     assert tape.trades_hole is None
-    assert world.tape.swept_until == TIME
+    assert world.tape.trades.swept_until == TIME
 
 
 def test_the_next_one_begins_where_the_last_one_ended() -> None:
@@ -103,7 +103,7 @@ def test_the_next_one_begins_where_the_last_one_ended() -> None:
 def test_beyond_a_day_it_asks_by_numbers() -> None:
     world = World(History(1, 3_000))
     tape = world.follow(500, interrupted_for=3 * DAY)
-    world.tape.swept_until = TIME
+    world.tape.trades.swept_until = TIME
     assert world.run() == list(range(501, 3_001))
     assert [asked for asked in world.history.asked if asked[0] == "numbers"] == [
         ("numbers", 501, 1_500), ("numbers", 1_501, 2_500), ("numbers", 2_501, 3_000),
@@ -143,7 +143,7 @@ def test_nothing_is_taken_for_swept_while_the_venue_is_away() -> None:
     world.history.is_away = True
     with pytest.raises(NetworkFailure):
         world.run()
-    assert (tape.trades_hole is None, world.tape.swept_until) == (False, 0)
+    assert (tape.trades_hole is None, world.tape.trades.swept_until) == (False, 0)
     world.history.is_away = False
     assert world.run() == list(range(61, 101))
 

@@ -67,7 +67,8 @@ class World:
         self.seconds += after
         self.connection.last_frame_at = self.seconds
         received_at = TIME + int(self.seconds * SECOND)
-        self.tape.accept(self.connection, decode(notification(channel, data)), received_at, self.seconds)
+        message: Any = decode(notification(channel, data))
+        self.tape.accept(self.connection, [message], received_at, self.seconds)
 
     def book(self, change_id: int, previous: int | None, after: float = 1.0, bid: float = 1.0) -> None:
         when = TIME_MS + round((self.seconds + after) * 1_000)
@@ -80,7 +81,7 @@ class World:
 
     def swept(self, *numbers: int, at: int) -> None:
         rows = [trade(trade_seq=number, trade_id=f"ETH-{number}", timestamp=at // MS) for number in numbers]
-        self.tape.accept_swept(parse_trades(rows).trades, TIME + int(self.seconds * SECOND))
+        self.tape.trades.accept_swept(parse_trades(rows).trades, TIME + int(self.seconds * SECOND))
 
 
 @pytest.fixture
@@ -200,7 +201,7 @@ def test_a_gap_is_longer_than_its_interruption_by_margin_and_delay_and_no_more(
 
 def test_a_trade_that_is_passed_over_is_told_and_asked_for(world: World) -> None:
     asked = []
-    world.tape.on_missing_trades = lambda: asked.append(True)
+    world.tape.trades.on_missing = lambda: asked.append(True)
     world.book(5, None)
     world.trades(7)
     world.buffer.take(10)

@@ -146,10 +146,10 @@ class Reply(msgspec.Struct, frozen=True):
     error: VenueError | None = None
 
 
+MarketMessage = BookMessage | TickerMessage | TradesMessage
+"""What rows are made of."""
 Message = (
-    BookMessage
-    | TickerMessage
-    | TradesMessage
+    MarketMessage
     | InstrumentStateMessage
     | InstrumentCreatedMessage
     | PlatformStateMessage
