@@ -121,6 +121,34 @@ class BackfillSettings(Concern):
     """A log line each time this many candles have been written."""
 
 
+class QualitySettings(Concern):
+    """What the checks take as unusual, and where their reports go."""
+
+    report_folder: Path = Path(".tapekeeper/reports")
+    """Where each quality run writes its reports; Airflow and the status page have to see the same folder."""
+    gap_threshold_seconds: int = Field(default=300, ge=1)
+    """A hole in candles longer than this is told in the report of long gaps."""
+    refetch_windows: int = Field(default=3, ge=0, le=100)
+    """How many windows of each dataset a run fetches again from the venue and compares."""
+    exact_count_series_days: int = Field(default=20, ge=0)
+    """How many series-days a run counts row by row against their coverage; a run over everything counts them all."""
+    jump_ratio: float = Field(default=0.2, gt=0)
+    """A candle that lies further than this share of its price from both neighbours is unusual."""
+    anomaly_deviations: float = Field(default=6.0, gt=0)
+    """An hour is unusual that is so many deviations from the same hour of the last 14 days."""
+
+
+class RepairSettings(Concern):
+    """How gaps are repaired."""
+
+    permanent_after_hours: float = Field(default=24.0, ge=0)
+    """A gap is permanent when the venue has nothing of it twice, so far apart."""
+    attempt_pause_minutes: float = Field(default=15.0, ge=0)
+    """How long a gap waits after a try that could not be finished."""
+    gaps_per_run: int = Field(default=200, ge=1)
+    """How many gaps one repair run takes up at most, newest and largest first."""
+
+
 class Settings(Concern):
     """Everything that can be set, by concern."""
 
@@ -129,6 +157,8 @@ class Settings(Concern):
     deribit: DeribitSettings = DeribitSettings()
     http: HttpSettings = HttpSettings()
     backfill: BackfillSettings = BackfillSettings()
+    quality: QualitySettings = QualitySettings()
+    repair: RepairSettings = RepairSettings()
 
     @property
     def reader_database_url(self) -> SecretStr:

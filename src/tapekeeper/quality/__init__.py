@@ -1,0 +1,1 @@
+"""Quality: every followed day is proven complete, explained, or red."""

@@ -1,0 +1,1 @@
+"""Repair: fetches what is missing again, and proves the result."""
