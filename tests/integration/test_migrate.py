@@ -33,7 +33,7 @@ def test_numbers_are_unique_and_without_a_hole() -> None:
 
 def test_a_schema_that_is_behind_says_what_to_run(databases: Databases) -> None:
     with databases.empty() as url, closing(connect(url)) as connection:
-        with pytest.raises(SchemaTooOld, match=r"lacks \d migrations, first 0001_roles.sql: run tapekeeper migrate"):
+        with pytest.raises(SchemaTooOld, match=r"lacks \d+ migrations, first 0001_roles.sql: run tapekeeper migrate"):
             check_schema(connection)
         connection.rollback()
         migrate(url)
