@@ -184,21 +184,24 @@ class _Connection(ClientConnection):
     def _cut(self, data: bytes) -> int:
         """Cut all whole frames out of bytes that begin with one; return where the first that is not whole begins."""
         begin, size, keep = 0, len(data), self._frames.append
-        while begin + _SHORTEST_HEAD <= size and self.protocol.state is State.OPEN:
-            length, text = data[begin + 1], begin + _SHORTEST_HEAD
+        while (text := begin + _SHORTEST_HEAD) <= size:
+            length = data[begin + 1]
             if length > _LONGEST_SHORT:
-                head, text = text, text + _LENGTH_BYTES.get(length, 0)
+                further = _LENGTH_BYTES.get(length, 0)
+                text += further
                 if text > size:
                     break
-                # A server that masks its frames is refused by the library, and so is a frame that is too large.
-                length = int.from_bytes(data[head:text], "big") if text > head else _REFUSED
-            end = text + length if length <= FRAME_BYTES_MAXIMUM else size
-            if end > size:
+                # The library refuses a server that masks its frames, and a frame that is too large.
+                length = int.from_bytes(data[text - further : text], "big") if further else _REFUSED
+            end = text + length
+            if end > size and length <= FRAME_BYTES_MAXIMUM:
                 break
-            if data[begin] == _WHOLE_TEXT and length <= FRAME_BYTES_MAXIMUM and not self._fragments:
+            if data[begin] == _WHOLE_TEXT and end <= size and not self._fragments:
                 keep(data[text:end])
             else:
                 super().data_received(data[begin:end])
+                if self.protocol.state is not State.OPEN:
+                    return min(end, size)
             begin = end
         return begin
 

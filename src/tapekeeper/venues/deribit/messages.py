@@ -78,9 +78,12 @@ class TickerMessage(_Timed, gc=False):
             self.bid_price = self.bid_size = None
         if not self.ask_price or not self.ask_size:
             self.ask_price = self.ask_size = None
-        self.mark_iv = self.mark_iv or None
-        self.bid_iv = self.bid_iv or None
-        self.ask_iv = self.ask_iv or None
+        if not self.mark_iv:
+            self.mark_iv = None
+        if not self.bid_iv:
+            self.bid_iv = None
+        if not self.ask_iv:
+            self.ask_iv = None
 
 
 class TradesMessage(msgspec.Struct, frozen=True):
@@ -174,7 +177,29 @@ class _Envelope(msgspec.Struct, gc=False):
     error: VenueError | None = None
 
 
+class _BookParameters(msgspec.Struct, gc=False):
+    data: BookMessage
+
+
+class _BookFrame(msgspec.Struct, gc=False):
+    params: _BookParameters
+
+
+class _TickerParameters(msgspec.Struct, gc=False):
+    data: TickerMessage
+
+
+class _TickerFrame(msgspec.Struct, gc=False):
+    params: _TickerParameters
+
+
 _ENVELOPE: Final = msgspec.json.Decoder(_Envelope)
+_BOOK_FRAME: Final = msgspec.json.Decoder(_BookFrame)
+_TICKER_FRAME: Final = msgspec.json.Decoder(_TickerFrame)
+_NOTIFICATION: Final = b'{"jsonrpc":"2.0","method":"subscription","params":{"channel":"'
+_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+_BOOK: Final = _NOTIFICATION + b"book."
+_TICKER: Final = _NOTIFICATION + b"ticker."
 
 
 def decode(frame: bytes) -> Message:
@@ -184,12 +209,20 @@ def decode(frame: bytes) -> Message:
         ParseFailure: it is no JSON, or not of the documented shape; the frame is the caller's to keep.
     """
     try:
+        # Nearly all frames begin like this and can be read in one go; what cannot is read piece by piece.
+        if frame.startswith(_BOOK):
+            return _BOOK_FRAME.decode(frame).params.data
+        if frame.startswith(_TICKER):
+            return _TICKER_FRAME.decode(frame).params.data
+    except _UNREADABLE:
+        pass
+    try:
         envelope = _ENVELOPE.decode(frame)
         parameters = envelope.params
         if envelope.method == "subscription":
             return _READERS[parse_channel(parameters.channel).kind](parameters)
         return _reply(envelope) if envelope.method is None else _notification(envelope.method, parameters)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except _UNREADABLE as error:
         raise ParseFailure(f"a frame of Deribit cannot be understood: {error}") from None
 
 
