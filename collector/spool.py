@@ -60,6 +60,8 @@ class Spool:
         ).fetchone()
         self.batches: int = count
         self.bytes: int = size
+        self._done = 0
+        """Batches up to this place are committed, even where the disk has no room to note that."""
 
     def put(self, content: bytes, *, has_rows: bool = True) -> None:
         """Add a batch at the end; it is on the disk when this returns.
@@ -80,15 +82,23 @@ class Spool:
 
     def first(self) -> Spooled | None:
         """Return the oldest batch, which stays until it is removed."""
-        row = self._connection.execute("SELECT position, content FROM batches ORDER BY position LIMIT 1").fetchone()
+        query = "SELECT position, content FROM batches WHERE position > ? ORDER BY position LIMIT 1"
+        row = self._connection.execute(query, (self._done,)).fetchone()
         return None if row is None else Spooled(*row)
 
     def remove(self, spooled: Spooled) -> None:
-        """Forget a batch that is committed."""
-        with self._connection:
-            self._connection.execute("DELETE FROM batches WHERE position = ?", (spooled.position,))
+        """Forget the oldest batch, which is committed."""
+        self._done = spooled.position
         self.batches -= 1
         self.bytes -= len(spooled.content)
+        try:
+            with self._connection:
+                self._connection.execute("DELETE FROM batches WHERE position <= ?", (self._done,))
+        except sqlite3.OperationalError as error:
+            # Removing takes room as well. What is not removed would be written again after a kill, and change nothing.
+            if not self.batches:
+                log.warning("the disk of the spool has no room even to remove from it: it begins anew: %s", error)
+                self._begin_anew()
 
     def refuse(self, content: bytes, reason: str) -> None:
         """Keep apart what can never be committed, so that a person may look at it."""
@@ -97,6 +107,17 @@ class Spool:
                 self._connection.execute("INSERT INTO refused (reason, content) VALUES (?, ?)", (reason, content))
         except sqlite3.OperationalError as error:
             log.error("what can never be committed cannot be kept either: %s (%s)", error, reason)
+
+    def _begin_anew(self) -> None:
+        """Give the room back that a spool takes in which no batch waits."""
+        refused = self._connection.execute("SELECT reason, content FROM refused").fetchall()
+        self._connection.close()
+        for path in self._path.parent.glob(f"{FILE_NAME}*"):
+            if ".broken-" not in path.name:
+                path.unlink()
+        self._connection, self._done = self._connected(), 0
+        for reason, content in refused:
+            self.refuse(content, reason)
 
     def close(self) -> None:
         """Close the file."""

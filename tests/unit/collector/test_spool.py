@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -68,6 +71,40 @@ def test_a_full_spool_refuses_rows_but_finds_room_for_the_account_of_them(tmp_pa
     spool.put(bytes(20), has_rows=False)
     assert [len(content) for content in drained(spool)] == [990, 20]
     spool.put(bytes(990))
+    spool.close()
+
+
+def put_all(spool: Spool, batches: list[bytes]) -> None:
+    for batch in batches:
+        spool.put(batch)
+
+
+@contextmanager
+def no_file_larger_than(size: int) -> Iterator[None]:
+    """A disk that takes nothing more, as far as this process is concerned."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_disk_without_room_is_emptied_all_the_same(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, MEGABYTE)
+    spool.refuse(b"never", "why")
+    batches = [bytes([number]) * 10_000 for number in range(100)]
+    with no_file_larger_than(100_000):
+        with pytest.raises(SpoolFull, match="takes nothing more"):
+            put_all(spool, batches)
+        assert 0 < spool.batches < 100
+        batches = batches[: spool.batches]
+        assert spool.bytes == sum(map(len, batches))
+        assert drained(spool) == batches
+        assert (spool.batches, spool.bytes) == (0, 0)
+        spool.put(b"again")
+        assert drained(spool) == [b"again"]
+    assert spool._connection.execute("SELECT reason, content FROM refused").fetchall() == [("why", b"never")]
     spool.close()
 
 
