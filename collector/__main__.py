@@ -29,6 +29,7 @@ from tapekeeper.clock import MICROSECONDS_PER_SECOND, now_microseconds
 from tapekeeper.errors import Stop, TapekeeperError
 from tapekeeper.settings import Settings, read_settings
 from tapekeeper.store.database import connect as connect_database
+from tapekeeper.store.migrate import check_schema
 from tapekeeper.store.option_series import followed_options
 
 if TYPE_CHECKING:
@@ -134,6 +135,7 @@ def _check_database(core: Settings) -> str:
         closing(connect_database(url, connect_timeout_seconds=core.database.connect_timeout_seconds)) as connection,
         connection.cursor() as cursor,
     ):
+        check_schema(connection)
         return f"ok, {len(followed_options(cursor))} options are followed"
 
 

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tapekeeper.local.postgresql import EmbeddedPostgres
 from tests.support.databases import Databases
@@ -16,6 +17,16 @@ if TYPE_CHECKING:
 
 REQUIRE_ALL = os.environ.get("REQUIRE_ALL") == "1"
 PAYLOADS = "TAPEKEEPER_PAYLOADS"
+
+# The same examples every time, and no verdict by the speed of the machine.
+settings.register_profile(
+    "tapekeeper",
+    derandomize=True,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("tapekeeper")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tapekeeper.clock import from_microseconds
@@ -165,7 +165,7 @@ JSON_VALUES = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from(["open", "high", "volume"]), JSON_VALUES, max_size=3))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 def test_whatever_a_venue_sends_can_be_kept_in_quarantine(
     database: Database, series_id: int, row: dict[str, object]
 ) -> None:

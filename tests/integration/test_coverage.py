@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tapekeeper.clock import MICROSECONDS_PER_DAY, day_of
@@ -45,7 +45,7 @@ class _RolledBack(Exception):
 
 
 @given(st.lists(WINDOWS, min_size=1, max_size=5))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40)
 def test_expected_is_the_union_of_what_is_followed(database: Database, followed: list[Window]) -> None:
     def example(cursor: Cursor) -> None:
         for window in followed:
@@ -69,7 +69,7 @@ def test_expected_is_the_union_of_what_is_followed(database: Database, followed:
 
 
 @given(st.lists(WINDOWS, max_size=4), WINDOWS, st.sets(st.integers(0, 4_400), max_size=6))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 def test_missing_is_what_is_asked_and_not_held(
     database: Database, held: list[Window], asked: Window, lost: set[int]
 ) -> None:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tapekeeper.clock import MICROSECONDS_PER_DAY, day_of, day_start, from_microseconds
@@ -314,7 +314,7 @@ TRADE_STEPS = st.lists(
 
 
 @given(TRADE_STEPS, st.sets(st.integers(1, 60)))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 def test_the_account_of_trades_is_true_after_every_step(
     database: Database, known: OptionSeries, steps: list[Any], obtainable: set[int]
 ) -> None:
@@ -357,7 +357,7 @@ QUOTE_STEPS = st.tuples(
 
 
 @given(QUOTE_STEPS)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 def test_the_account_of_quotes_is_true_in_any_order_of_losses_and_seconds(
     database: Database, known: OptionSeries, steps: Any
 ) -> None:

@@ -9,7 +9,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tapekeeper.clock import MICROSECONDS_PER_DAY, from_microseconds
@@ -403,7 +403,7 @@ class _RolledBack(Exception):
 
 
 @given(BATCHES)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40)
 def test_any_batches_in_any_order_leave_the_union_of_them_and_a_true_account(
     database: Database, options: list[OptionSeries], batches: list[Any]
 ) -> None:
