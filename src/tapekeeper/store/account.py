@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tapekeeper.clock import from_microseconds, to_microseconds
 from tapekeeper.errors import InvariantBroken
+from tapekeeper.store.arrays import array_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,41 +32,43 @@ _CHANGE: Final = """
         ) AS change (series_id, day, expected, held, lost)
         GROUP BY series_id, day
     ), before AS MATERIALIZED (
-        SELECT account.series_id, account.day, account.expected, account.held, account.lost, account.explained
+        SELECT
+            account.series_id, account.day, account.explained,
+            account.expected + change.expected AS expected, account.held + change.held AS held,
+            account.lost + change.lost AS lost, change.expected AS more_expected, change.held AS more_held
         FROM coverage AS account
         JOIN change USING (series_id, day)
         ORDER BY account.series_id, account.day
         FOR UPDATE OF account
     ), after AS (
         UPDATE coverage AS account SET
-            expected = before.expected + change.expected,
-            held = before.held + change.held,
-            lost = before.lost + change.lost,
-            explained = greatest(0, least(
-                before.lost + change.lost, before.expected + change.expected - before.held - change.held
-            ))
+            expected = before.expected,
+            held = before.held,
+            lost = before.lost,
+            explained = greatest(0, least(before.lost, before.expected - before.held))
         FROM before
-        JOIN change USING (series_id, day)
         WHERE account.series_id = before.series_id AND account.day = before.day
-        RETURNING account.series_id, change.expected, change.held, account.explained - before.explained AS explained
+        RETURNING
+            account.series_id, before.more_expected AS expected, before.more_held AS held,
+            account.explained - before.explained AS explained
     ), growth AS (
         SELECT series_id, sum(expected) AS expected, sum(held) AS held, sum(explained) AS explained
         FROM after
         GROUP BY series_id
     ), locked AS MATERIALIZED (
-        SELECT series_id FROM series_totals JOIN growth USING (series_id) ORDER BY series_id FOR UPDATE OF series_totals
+        SELECT growth.*
+        FROM series_totals
+        JOIN growth USING (series_id)
+        ORDER BY series_id
+        FOR UPDATE OF series_totals
     )
     UPDATE series_totals AS total SET
-        expected = total.expected + growth.expected,
-        held = total.held + growth.held,
-        explained = total.explained + growth.explained
-    FROM growth
-    JOIN locked USING (series_id)
-    WHERE total.series_id = growth.series_id
-"""
-_REACH: Final = """
-    UPDATE series_totals SET accounted_until = greatest(accounted_until, %(until)s)
-    WHERE series_id = ANY(%(series)s)
+        expected = total.expected + locked.expected,
+        held = total.held + locked.held,
+        explained = total.explained + locked.explained,
+        accounted_until = greatest(total.accounted_until, %(until)s)
+    FROM locked
+    WHERE total.series_id = locked.series_id
 """
 
 
@@ -92,19 +95,14 @@ class Seconds(NamedTuple):
     verified: int
 
 
-def change_account(cursor: Cursor, changes: Sequence[Change]) -> None:
-    """Add to coverage and to the totals of its series, which exist."""
+def change_account(cursor: Cursor, changes: Sequence[Change], *, until: int | None = None) -> None:
+    """Add to coverage and to the totals of its series, which exist; `until` is as in `account_seconds`."""
     if not changes:
         return
-    values = {
-        "series": [change.series_id for change in changes],
-        "days": [change.day for change in changes],
-        "expected": [change.expected for change in changes],
-        "held": [change.held for change in changes],
-        "lost": [change.lost for change in changes],
-    }
+    columns = ("series", "days", "expected", "held", "lost")
+    values = dict(zip(columns, map(array_of, zip(*changes, strict=True)), strict=True))
     cursor.execute(_ADD_DAYS, values)
-    cursor.execute(_CHANGE, values)
+    cursor.execute(_CHANGE, {**values, "until": None if until is None else from_microseconds(until)})
 
 
 def accounted_until(cursor: Cursor, series_ids: Sequence[int]) -> dict[int, int]:
@@ -112,9 +110,9 @@ def accounted_until(cursor: Cursor, series_ids: Sequence[int]) -> dict[int, int]
     cursor.execute(
         """
         SELECT series_id, accounted_until FROM series_totals
-        WHERE series_id = ANY(%s) AND accounted_until IS NOT NULL
+        WHERE series_id = ANY(%s::integer[]) AND accounted_until IS NOT NULL
         """,
-        (list(series_ids),),
+        (array_of(series_ids),),
     )
     return {series_id: to_microseconds(until) for series_id, until in cursor.fetchall()}
 
@@ -131,6 +129,4 @@ def account_seconds(cursor: Cursor, seconds: Sequence[Seconds], *, until: int) -
     for counted in seconds:
         if not 0 <= counted.verified <= counted.followed:
             raise InvariantBroken(f"{counted.verified} of {counted.followed} followed seconds cannot be verified")
-    change_account(cursor, [Change(*counted) for counted in seconds])
-    series = sorted({counted.series_id for counted in seconds})
-    cursor.execute(_REACH, {"until": from_microseconds(until), "series": series})
+    change_account(cursor, [Change(*counted) for counted in seconds], until=until)

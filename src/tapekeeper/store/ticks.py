@@ -15,6 +15,7 @@ from tapekeeper.errors import InvariantBroken, Stop
 from tapekeeper.model.quote import Quote
 from tapekeeper.model.series import DERIBIT_OPTION_QUOTES, DERIBIT_OPTION_TRADES, Dataset
 from tapekeeper.model.trade import Trade
+from tapekeeper.store.arrays import array_of
 from tapekeeper.store.binary_copy import Column, Kind, encode
 
 if TYPE_CHECKING:
@@ -273,12 +274,7 @@ def _account(cursor: Cursor, table: _TickTable, gains: Sequence[_Gain]) -> None:
     if not gains:
         return
     columns = ("instruments", "days", "rows", "firsts", "lasts", "sequences")
-    values = dict(zip(columns, map(_array, zip(*gains, strict=True)), strict=True))
+    values = dict(zip(columns, map(array_of, zip(*gains, strict=True)), strict=True))
     cursor.execute(_ACCOUNT, {**values, "dataset": table.dataset.name, "units_per_row": table.units_per_row})
     if cursor.fetchone() != (len(gains),):
         raise Stop(f"an instrument has no series of {table.dataset.name}: call ensure_option_series before writing")
-
-
-def _array(numbers: Iterable[int]) -> str:
-    """Return an array as PostgreSQL reads it; made by the driver, number by number, it takes ten times as long."""
-    return f"{{{','.join(map(str, numbers))}}}"
