@@ -80,9 +80,10 @@ class Control:
         return response
 
     async def trades(self, request: web.Request) -> web.Response:
-        """Answer with all trades of `[start, end)`, as columns, without a cap."""
+        """Answer with all trades of `[start, end)`, as columns, without a cap; `missing` those that nobody is told."""
         instrument, start, end = asked_window(self._world, request)
-        cutoff = self._standing().cutoff(instrument.name, self._world.clock.now())
+        conditions = self._standing()
+        cutoff = conditions.cutoff(instrument.name, self._world.clock.now())
         trades = self._world.tape.between(instrument, start, min(end, cutoff))
         return answer(
             {
@@ -93,6 +94,7 @@ class Control:
                 "price": trades.price,
                 "amount": trades.amount,
                 "direction": np.where(trades.is_buy, "buy", "sell").tolist(),
+                "missing": conditions.missing_trades(instrument.name, trades.sequence),
             }
         )
 

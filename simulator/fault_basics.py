@@ -46,3 +46,30 @@ class ChanceFault(Fault):
             return False
         throw = (number - 1) // self.burst
         return self.probability >= 1.0 or uniform(seed, "fault", position, throw) < self.probability
+
+
+class RequestFault(ChanceFault):
+    """Befalls requests: some or all of them."""
+
+    method: str | None = None
+    """Only this method, with or without `public/`."""
+    from_request: Annotated[int, Field(ge=1)] = 1
+    to_request: Annotated[int, Field(ge=1)] | None = None
+    """Included."""
+
+    def counts(self) -> tuple[int, int | None]:
+        """Return the first and the last request that it can befall."""
+        return self.from_request, self.to_request
+
+    def concerns(self, method: str, instrument: str | None) -> bool:
+        """Return whether a request for this method and instrument is meant."""
+        method_matches = self.method is None or self.method.removeprefix("public/") == method.removeprefix("public/")
+        return method_matches and self.instrument in (None, instrument)
+
+
+class StandingFact(Fault):
+    """What is so of the data themselves, in every answer and stream; it has no chance and no time limit."""
+
+    def is_about(self, instrument: str) -> bool:
+        """Return whether it is about this instrument."""
+        return self.instrument in (None, instrument)

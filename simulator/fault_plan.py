@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from simulator.fault_basics import Fault
-from simulator.faults import RequestFault, StandingFact
+from simulator.fault_basics import Fault, RequestFault, StandingFact
 from simulator.frame_faults import FrameFault, VenueRestart
 
 

@@ -6,8 +6,22 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from simulator.data_faults import (
+    BadCandle,
+    DuplicatedRows,
+    ExclusiveStart,
+    LeftOutCandles,
+    MissingMinutes,
+    MissingTrades,
+    NoData,
+    PriceJump,
+    RetoldTrades,
+    StopData,
+    WrongVolume,
+    WrongWindow,
+)
 from simulator.errors import ControlError
-from simulator.fault_basics import ChanceFault, Fault, Fraction, Moment, Seconds
+from simulator.fault_basics import Fault, Fraction, RequestFault, Seconds
 from simulator.frame_faults import (
     VenueRestart,
     WsCut,
@@ -20,26 +34,6 @@ from simulator.frame_faults import (
     WsSequenceBreak,
     WsStall,
 )
-from simulator.moments import DAY
-
-
-class RequestFault(ChanceFault):
-    """Befalls requests: some or all of them."""
-
-    method: str | None = None
-    """Only this method, with or without `public/`."""
-    from_request: Annotated[int, Field(ge=1)] = 1
-    to_request: Annotated[int, Field(ge=1)] | None = None
-    """Included."""
-
-    def counts(self) -> tuple[int, int | None]:
-        """Return the first and the last request that it can befall."""
-        return self.from_request, self.to_request
-
-    def concerns(self, method: str, instrument: str | None) -> bool:
-        """Return whether a request for this method and instrument is meant."""
-        method_matches = self.method is None or self.method.removeprefix("public/") == method.removeprefix("public/")
-        return method_matches and self.instrument in (None, instrument)
 
 
 class TooManyRequests(RequestFault):
@@ -95,39 +89,10 @@ class Malformed(RequestFault):
     kind: Literal["malformed"]
 
 
-class WrongWindow(RequestFault):
-    """Candles or trades of another window than the one asked for."""
-
-    kind: Literal["wrong_window"]
-    shift: int = -DAY
-    """In milliseconds."""
-
-
-class NoData(RequestFault):
-    """Status no_data and empty arrays, where there are candles."""
-
-    kind: Literal["no_data"]
-
-
-class BadCandle(RequestFault):
-    """Candles that cannot be believed: those listed, a fraction of them, or without either the middle one."""
-
-    kind: Literal["bad_candle"]
-    mode: Literal["high_below_low", "null", "nan", "text"] = "high_below_low"
-    open_times: tuple[Moment, ...] = ()
-    fraction: Fraction | None = None
-
-
 class NumberForms(RequestFault):
     """The same numbers in other words: 2200.0 becomes 2200 or 2.2e3."""
 
     kind: Literal["number_forms"]
-
-
-class ExclusiveStart(RequestFault):
-    """A start exactly on a candle leaves that candle out."""
-
-    kind: Literal["exclusive_start"]
 
 
 class ClockSkew(RequestFault):
@@ -148,35 +113,6 @@ class LostChannels(RequestFault):
         return method == "public/subscribe" and super().concerns(method, instrument)
 
 
-class StandingFact(Fault):
-    """What is so of the data themselves, the truth included; it has no chance and no time limit."""
-
-    def is_about(self, instrument: str) -> bool:
-        """Return whether it is about this instrument."""
-        return self.instrument in (None, instrument)
-
-
-class MissingMinutes(StandingFact):
-    """True holes: minutes that the venue does not have; those listed and a fraction of all.
-
-    A longer candle is missing where all of its minutes are.
-    """
-
-    kind: Literal["missing_minutes"]
-    open_times: tuple[Moment, ...] = ()
-    fraction: Fraction = 0.0
-    start: Moment = 0
-    end: Moment | None = None
-    """The fraction counts inside `[start, end)`."""
-
-
-class StopData(StandingFact):
-    """The venue makes no candle and no trade from this moment on."""
-
-    kind: Literal["stop_data"]
-    at: Moment
-
-
 AnyFault: TypeAlias = Annotated[
     TooManyRequests
     | ServerError
@@ -189,11 +125,17 @@ AnyFault: TypeAlias = Annotated[
     | WrongWindow
     | NoData
     | BadCandle
+    | LeftOutCandles
+    | WrongVolume
+    | PriceJump
+    | DuplicatedRows
     | NumberForms
     | ExclusiveStart
     | ClockSkew
     | LostChannels
     | MissingMinutes
+    | MissingTrades
+    | RetoldTrades
     | StopData
     | WsCut
     | WsStall

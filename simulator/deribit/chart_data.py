@@ -30,9 +30,10 @@ def get_tradingview_chart_data(request: Request) -> object:
     shift = request.conditions.shift()
     start += 1 if request.conditions.start_is_exclusive() else 0
     chart = _newest(request, instrument, start + shift, end + shift, resolution)
-    if not len(chart.ticks):
+    told = request.conditions.told(instrument.name, chart)
+    if not len(told.ticks):
         return _columns_of_nothing()
-    return {"status": "ok", "ticks": chart.ticks, **request.conditions.spoiled(chart)}
+    return {"status": "ok", "ticks": told.ticks, **request.conditions.spoiled(instrument.name, told)}
 
 
 def held_candles(request: Request, instrument: VenueInstrument, start: int, end: int, resolution: str) -> Chart:

@@ -16,8 +16,8 @@ from simulator.counters import Counters
 from simulator.deribit import methods
 from simulator.deribit.envelope import Call, Timing, envelope, read_call
 from simulator.errors import VenueError
+from simulator.fault_basics import RequestFault
 from simulator.fault_plan import FaultPlan
-from simulator.faults import RequestFault
 from simulator.limits import Limits
 from simulator.number_forms import vary
 from simulator.world import World

@@ -23,6 +23,7 @@ _LIQUIDATIONS: Final = 0.002
 _TAGGED: Final = 0.02
 """The part of an option's trades that were legs of a combo; as many were block trades."""
 _NUMBERS_PER_MILLISECOND: Final = 1_000_000
+_NOTHING: Final[Int64Column] = np.empty(0, dtype=np.int64)
 
 
 def by_instrument(request: Request) -> object:
@@ -44,7 +45,8 @@ def by_instrument_and_time(request: Request) -> object:
     tape = request.world.tape
     first = tape.count_before(instrument, start or 0) + 1
     last = tape.count_before(instrument, min(end + 1, cutoff))
-    return _page(request, instrument, first, last, oldest_first=start is not None)
+    times = range(start or 0, end + 1)
+    return _page(request, instrument, first, last, oldest_first=start is not None, times=times)
 
 
 def by_currency(request: Request) -> object:
@@ -125,33 +127,46 @@ def _tag(world: World, instrument: VenueInstrument, trades: Trades, rows: list[d
 
 
 def _page(
-    request: Request, instrument: VenueInstrument, first: int, last: int, *, oldest_first: bool
+    request: Request,
+    instrument: VenueInstrument,
+    first: int,
+    last: int,
+    *,
+    oldest_first: bool,
+    times: range | None = None,
 ) -> dict[str, object]:
-    """Return the trades with sequence numbers `first` to `last`, as many as were asked for."""
+    """Return the trades with sequence numbers `first` to `last`, as many as were asked for, `times` if by time."""
     order = _Order(request, oldest_first=oldest_first)
-    total = max(last - first + 1, 0)
-    start, end = order.part(total)
-    trades = request.world.tape.select(instrument, first + start, first + end - 1)
-    return order.answer(trade_rows(request.world, instrument, trades), total)
+    told = request.conditions.told_sequences(instrument.name, first, last)
+    start, end = order.part(len(told))
+    rows: list[dict[str, object]] = []
+    if start < end:
+        trades = request.world.tape.select(instrument, told[start], told[end - 1])
+        rows = trade_rows(request.world, instrument, trades)
+    return order.answer(request.conditions.told_trades(instrument.name, rows, times), len(told))
 
 
 def _page_of_currency(request: Request, start: int, end: int, *, oldest_first: bool) -> dict[str, object]:
     """Return the trades of the instruments of a currency in `[start, end]`, as many as were asked for."""
     world, order = request.world, _Order(request, oldest_first=oldest_first)
     alive = chosen(world.catalogue.between(start, request.now), request.currency(may_be_any=False), request.kind())
-    tapes = []
+    conditions = request.conditions
+    tapes, told = [], []
     for instrument in alive:
-        cutoff = min(end + 1, request.conditions.cutoff(instrument.name, request.now))
-        tapes.append(world.tape.between(instrument, start, cutoff))
-    times = np.concatenate([trades.time for trades in tapes]) if tapes else np.empty(0, dtype=np.int64)
-    owners = np.repeat(np.arange(len(tapes)), [len(trades) for trades in tapes])
+        trades = world.tape.between(instrument, start, min(end + 1, conditions.cutoff(instrument.name, request.now)))
+        tapes.append(trades)
+        told.append(np.flatnonzero(~conditions.missing_trades(instrument.name, trades.sequence)))
+    times = np.concatenate([trades.time[at] for trades, at in zip(tapes, told, strict=True)] or [_NOTHING])
+    owners = np.repeat(np.arange(len(tapes)), [len(at) for at in told])
     first, last = order.part(len(times))
     chosen_owners = owners[np.argsort(times, kind="stable")[first:last]]
     wanted = np.bincount(chosen_owners, minlength=len(tapes)).tolist()
     rows: list[dict[str, object]] = []
-    for instrument, trades, number in zip(alive, tapes, wanted, strict=True):
-        part = trades.part(0, number) if order.oldest_first else trades.part(len(trades) - number, len(trades))
-        rows += trade_rows(world, instrument, part) if number else []
+    for instrument, trades, at, number in zip(alive, tapes, told, wanted, strict=True):
+        if number:
+            at = at[:number] if order.oldest_first else at[-number:]
+            part = trade_rows(world, instrument, trades.part(int(at[0]), int(at[-1]) + 1))
+            rows += conditions.told_trades(instrument.name, part, range(start, end + 1))
     rows.sort(key=itemgetter("timestamp"))
     return order.answer(rows, len(times))
 

@@ -16,7 +16,7 @@ from simulator.deribit import methods
 from simulator.deribit.envelope import Call, Timing, envelope, read_call
 from simulator.deribit.stream.subscriptions import SOCKET_METHODS
 from simulator.errors import TOO_MANY_REQUESTS, VenueError
-from simulator.faults import RequestFault
+from simulator.fault_basics import RequestFault
 from simulator.number_forms import vary
 from simulator.params import Params
 

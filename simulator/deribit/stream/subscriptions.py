@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from simulator.deribit.stream.heartbeat import Heartbeat
 from simulator.errors import invalid
-from simulator.faults import LostChannels, RequestFault
+from simulator.fault_basics import RequestFault
+from simulator.faults import LostChannels
 from simulator.hashing import key_of, uniform
 from simulator.params import Params
 

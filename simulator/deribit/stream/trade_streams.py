@@ -26,7 +26,8 @@ def rows_between(source: Source, instrument: VenueInstrument, start: int, moment
     """Return the trades of `[start, moment]` as the venue describes them."""
     cutoff = min(moment + 1, source.cutoff(instrument.name, moment + 1))
     trades = source.world.tape.between(instrument, start, cutoff)
-    return trade_rows(source.world, instrument, trades) if len(trades) else []
+    rows = trade_rows(source.world, instrument, trades) if len(trades) else []
+    return source.conditions().told_trades(instrument.name, rows)
 
 
 class TradeStream:

@@ -10,8 +10,7 @@ from simulator.conditions import Conditions
 from simulator.deribit.stream.lifecycle import Lifecycle
 from simulator.deribit.stream.publisher import Frame, Publisher
 from simulator.deribit.stream.source import Source
-from simulator.fault_basics import Fault
-from simulator.faults import StandingFact
+from simulator.fault_basics import Fault, StandingFact
 from simulator.moments import FixedClock
 from simulator.world import World
 from tests.unit.simulator.venue import NOW, SEED

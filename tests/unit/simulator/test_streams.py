@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from simulator.chart import COLUMNS
+from simulator.data_faults import StopData
 from simulator.errors import VenueError
-from simulator.faults import StopData
 from simulator.instruments import VenueInstrument
 from simulator.moments import MINUTE
 from tests.unit.simulator.listener import Studio
