@@ -102,7 +102,7 @@ class Writer:
     def _wait(self) -> None:
         """Return when it is time to flush: after the interval, or when a transaction is full."""
         while time.monotonic() < self._flush_at and self._buffer.rows_waiting < ROWS_PER_TRANSACTION:
-            if self._stopping.wait(_LOOK_SECONDS):
+            if self._stopping.wait(min(_LOOK_SECONDS, max(0.0, self._flush_at - time.monotonic()))):
                 return
         # From the beginning of a flush to the next: what a flush takes must not make the rows after it wait longer.
         self._flush_at = time.monotonic() + self._flush_seconds

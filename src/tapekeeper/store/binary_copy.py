@@ -70,8 +70,10 @@ def is_of_this_century(moment: int) -> bool:
     return _POSTGRESQL_EPOCH <= moment < _END_OF_CENTURY
 
 
-def encode(columns: Sequence[Column], values: Sequence[Sequence[object]]) -> bytes:
-    """Return n rows, given as one sequence of n values per column; None is a null.
+def encode(columns: Sequence[Column], values: Sequence[Sequence[object]], order: npt.NDArray[np.intp]) -> bytes:
+    """Return rows that are given as one sequence of n values per column; None is a null.
+
+    `order` holds the positions of the rows that are returned, in which order.
 
     Raises:
         InvariantBroken: a value does not fit its column; the message names the column.
@@ -80,15 +82,16 @@ def encode(columns: Sequence[Column], values: Sequence[Sequence[object]]) -> byt
     fields: list[tuple[str, Any]] = [("count", ">i2")]
     for column, part in zip(columns, encoded, strict=True):
         fields += [(f"{column.name} size", ">i4"), (column.name, part.values.dtype)]
-    records = np.zeros(len(values[0]), dtype=fields)
+    records = np.empty(len(values[0]), dtype=fields)
     records["count"] = len(columns)
     for column, part in zip(columns, encoded, strict=True):
         records[f"{column.name} size"] = part.sizes
         records[column.name] = part.values
-    return _HEADER + _without_nulls(records, encoded) + _TRAILER
+    records = records[order]
+    return b"".join((_HEADER, _without_nulls(records, encoded, order), _TRAILER))
 
 
-def _without_nulls(records: npt.NDArray[Any], encoded: Sequence[_Encoded]) -> bytes:
+def _without_nulls(records: npt.NDArray[Any], encoded: Sequence[_Encoded], order: npt.NDArray[np.intp]) -> bytes:
     """Return the bytes of the records but those that a null, or a shorter text, does not have."""
     if all(part.kept is None for part in encoded):
         return records.tobytes()
@@ -98,7 +101,7 @@ def _without_nulls(records: npt.NDArray[Any], encoded: Sequence[_Encoded]) -> by
         offset += _SIZE_BYTES
         width = part.values.dtype.itemsize
         if part.kept is not None:
-            sent[:, offset : offset + width] = part.kept
+            sent[:, offset : offset + width] = part.kept[order]
         offset += width
     return records.view(np.uint8).reshape(sent.shape)[sent].tobytes()
 
@@ -126,7 +129,7 @@ def _require_moments(column: Column, moments: npt.NDArray[np.int64]) -> None:
 
 
 def _encode_doubles(column: Column, values: Sequence[float | None]) -> _Encoded:
-    numbers = np.array(values, dtype=np.float64)
+    numbers = np.fromiter(values, np.float64, len(values))
     absent = np.isnan(numbers)
     if np.isinf(numbers).any() or (absent.any() and absent.sum() != values.count(None)):
         raise InvariantBroken(f"{column.name} holds NaN or infinity, which are no values of a market")

@@ -199,8 +199,9 @@ def _ensure_partitions(cursor: Cursor, table: _TickTable, days: Iterable[date]) 
 def _write(cursor: Cursor, table: _TickTable, rows: Sequence[Quote] | Sequence[Trade]) -> int:
     if not rows:
         return 0
-    keys, ordered = _in_key_order(table, rows)
-    encoded = encode(table.columns, list(zip(*ordered, strict=True)))
+    columns = list(zip(*rows, strict=True))
+    keys, order = _in_key_order(table, columns)
+    encoded = encode(table.columns, columns, order)
     days = np.unique(keys[1] // MICROSECONDS_PER_DAY).tolist()
     _ensure_partitions(cursor, table, [EPOCH.date() + timedelta(days=day) for day in days])
     gains = _gains(keys) if _add(cursor, table, encoded) else _merge(cursor, table, encoded)
@@ -209,14 +210,14 @@ def _write(cursor: Cursor, table: _TickTable, rows: Sequence[Quote] | Sequence[T
 
 
 def _in_key_order(
-    table: _TickTable, rows: Sequence[Quote] | Sequence[Trade]
-) -> tuple[npt.NDArray[np.int64], list[tuple[Any, ...]]]:
-    """Return instrument, event time and sequence, of shape (3, n), and the rows: each key once, ascending.
+    table: _TickTable, columns: Sequence[Sequence[Any]]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.intp]]:
+    """Return instrument, event time and sequence, of shape (3, n), and the rows' positions: each key once, ascending.
 
     Writers that all go in this order never wait for each other in a circle.
     """
     try:
-        keys = np.stack([np.fromiter((row[at] for row in rows), np.int64, len(rows)) for at in _KEY_POSITIONS])
+        keys = np.array([columns[at] for at in _KEY_POSITIONS], dtype=np.int64)
     except (TypeError, ValueError, OverflowError) as error:
         raise InvariantBroken(
             f"instrument_id, event_time or {table.sequence} is not a whole number of 64 bits: {error}"
@@ -224,7 +225,7 @@ def _in_key_order(
     order = np.lexsort((keys[2], keys[0], keys[1]))
     keys = keys[:, order]
     first = np.append(True, (np.diff(keys) != 0).any(axis=0))
-    return keys[:, first], [rows[position] for position in order[first].tolist()]
+    return keys[:, first], order[first]
 
 
 def _add(cursor: Cursor, table: _TickTable, encoded: bytes) -> bool:
