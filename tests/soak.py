@@ -26,12 +26,8 @@ from tests.support.collector import (
     QUIET,
     assert_true,
     control,
-    followed_from,
-    gaps,
     make_small,
-    missing_quotes,
     running_collector,
-    truth,
     wait_until_accounted,
 )
 from tests.support.simulator import running_simulator
@@ -150,8 +146,6 @@ def _soak(simulator: Simulator, server: EmbeddedPostgres, folder: Path, minutes:
         wait_until_accounted(url, NAMES, now_microseconds() + _SETTLE_SECONDS * 1_000_000)
         ended_with = collector.terminate()
     click.echo(f"disturbed {sum(soak.done.values())} times: {soak.done}")
-    for name in NAMES:
-        _tell(url, simulator, name, end)
     click.echo(
         f"memory: {max(soak.memory) / 1e6:.0f} MB at most, {soak.growth:+.1%} from the second quarter to the last"
     )
@@ -161,20 +155,6 @@ def _soak(simulator: Simulator, server: EmbeddedPostgres, folder: Path, minutes:
         return 1
     click.echo("every trade is held once, every quote is held or lies in a recorded gap, memory is flat")
     return 0
-
-
-def _tell(url: str, simulator: Simulator, name: str, end: int) -> None:
-    """Print how complete an instrument is."""
-    start = followed_from(url, name)
-    quotes = len(truth(simulator, "quotes", name, start, end))
-    missing = len(missing_quotes(url, simulator, name, end))
-    trades = len(truth(simulator, "trades", name, start, end))
-    recorded = gaps(url, name)
-    seconds = sum(min(ended, end) - began for began, ended, _, _ in recorded if began < end) / 1e6
-    click.echo(
-        f"{name}: {trades} trades; quotes {quotes - missing} of {quotes} ({(quotes - missing) / max(quotes, 1):.2%}), "
-        f"the others in {len(recorded)} gaps of {seconds:.1f} s in {(end - start) / 1e6:.0f} s"
-    )
 
 
 if __name__ == "__main__":

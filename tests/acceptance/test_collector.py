@@ -7,11 +7,9 @@ import json
 import subprocess
 import sys
 import time
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psycopg2
 import pytest
 
 from tapekeeper.clock import now_microseconds
@@ -36,6 +34,7 @@ from tests.support.collector import (
     wait_until_accounted,
 )
 from tests.support.command_line import environment
+from tests.support.locked import locked
 from tests.support.processes import wait_for
 from tests.support.simulator import PROJECT, running_simulator
 
@@ -327,25 +326,3 @@ def decode_errors(collector: RunningCollector) -> float:
     return sum(
         value for (name, _), value in collector.metrics().items() if name == "tapekeeper_collector_decode_errors_total"
     )
-
-
-class locked:  # noqa: N801 (a context manager that reads like a word)
-    """Keeps the writer in the middle of a transaction: it waits for a table that another one holds."""
-
-    def __init__(self, url: str, table: str) -> None:
-        self._url = url
-        self._table = table
-
-    def __enter__(self) -> None:
-        self._connection = psycopg2.connect(self._url)
-        with self._connection.cursor() as cursor:
-            cursor.execute(f"LOCK TABLE {self._table} IN ACCESS EXCLUSIVE MODE")
-        waits = (
-            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'tapekeeper collector'"
-            " AND wait_event_type = 'Lock' AND datname = current_database()"
-        )
-        wait_for(lambda: rows(self._url, waits)[0][0] > 0)
-
-    def __exit__(self, *_: object) -> None:
-        with closing(self._connection):
-            self._connection.rollback()

@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+import click
 import psycopg2
 import requests
 from prometheus_client.parser import text_string_to_metric_families
@@ -21,7 +22,7 @@ from tests.support.simulator import PROJECT
 from tests.support.ticks import check_account
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from tests.support.simulator import Simulator
@@ -31,6 +32,8 @@ BUSY: Final = ("ETH-27DEC30-9000-C", "ETH-27DEC30-9100-C", "ETH-27DEC30-9000-P",
 QUIET: Final = ("ETH-27DEC30-9200-C", "ETH-27DEC30-9200-P")
 TRADES_PER_DAY: Final = 300_000
 FLUSH_SECONDS: Final = 0.3
+COMPLETENESS: Final[list[str]] = []
+"""What `assert_true` found, one line an instrument; shown when the tests have ended."""
 PRECISION: Final = 2 * MICROSECONDS_PER_SECOND
 """No gap is longer than the interruption by more than this."""
 
@@ -147,14 +150,19 @@ def settings_for(url: str, simulator: Simulator, directory: Path, **more: object
 
 
 @contextmanager
-def running_collector(url: str, simulator: Simulator, directory: Path, **more: object) -> Iterator[RunningCollector]:
-    """Run `python -m collector stream` with settings by their environment variables, and end it afterwards."""
+def running_collector(
+    url: str, simulator: Simulator, directory: Path, command: Sequence[str] = ("collector",), /, **more: object
+) -> Iterator[RunningCollector]:
+    """Run `python -m collector stream` with settings by their environment variables, and end it afterwards.
+
+    `command` may name another module, which runs the collector in its own way, and its arguments.
+    """
     number = len(list(directory.glob("collector-*.log")))
     log = directory / f"collector-{number}.log"
     with (
         log.open("wb") as output,
         subprocess.Popen(
-            [sys.executable, "-m", "collector", "stream"],
+            [sys.executable, "-m", *command, "stream"],
             cwd=PROJECT,
             env=environment(settings_for(url, simulator, directory, **more)),
             stderr=output,
@@ -234,9 +242,13 @@ def followed_from(url: str, name: str) -> int:
 
 def missing_quotes(url: str, simulator: Simulator, name: str, end: int) -> list[int]:
     """Return the event times of quotes that the venue had and the database has not; what both have has to agree."""
+    return _missing(url, name, truth(simulator, "quotes", name, followed_from(url, name), end))
+
+
+def _missing(url: str, name: str, told: list[dict[str, Any]]) -> list[int]:
     held = {(row[0], row[1]): row[2:] for row in rows(url, _QUOTES, name)}
     missing = []
-    for quote in truth(simulator, "quotes", name, followed_from(url, name), end):
+    for quote in told:
         key = quote["timestamp"], quote["change_id"]
         if key in held:
             values = quote["bid_price"], quote["bid_amount"], quote["ask_price"], quote["ask_amount"]
@@ -247,17 +259,28 @@ def missing_quotes(url: str, simulator: Simulator, name: str, end: int) -> list[
 
 
 def assert_true(url: str, simulator: Simulator, names: tuple[str, ...], end: int) -> None:
-    """Check that every trade of the truth is held once, and that every quote is held or lies in a recorded gap."""
+    """Check that every trade of the truth is held once, and that every quote is held or lies in a recorded gap.
+
+    How complete each instrument is goes to COMPLETENESS, and to standard output.
+    """
     for name in names:
         start = followed_from(url, name)
         expected = [
             (one["trade_seq"], one["trade_id"], one["timestamp"], one["price"], one["amount"], one["direction"])
             for one in truth(simulator, "trades", name, start, end)
         ]
-        assert rows(url, _TRADES, name, start, end) == expected, name
-        assert name not in BUSY or expected
-        recorded = gaps(url, name)
-        for moment in missing_quotes(url, simulator, name, end):
+        held, recorded = rows(url, _TRADES, name, start, end), gaps(url, name)
+        told = truth(simulator, "quotes", name, start, end)
+        missing = _missing(url, name, told)
+        seconds = sum(min(ended, end) - began for began, ended, _, _ in recorded if began < end) / 1e6
+        COMPLETENESS.append(
+            f"{name}: trades {len(held)} of {len(expected)}, quotes {len(told) - len(missing)} of {len(told)}, "
+            f"the others in {len(recorded)} gaps of {seconds:.1f} s in {(end - start) / 1e6:.0f} s"
+        )
+        click.echo(COMPLETENESS[-1])
+        assert held == expected, name
+        assert name in QUIET or expected
+        for moment in missing:
             assert any(start <= moment < end for start, end, _, _ in recorded), f"{name} lacks {moment}: {recorded}"
         assert all(state == "repaired" for *_, state in gaps(url, name, "deribit.option_trades")), name
     with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
