@@ -1,0 +1,67 @@
+"""Which candles are missing?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from tapekeeper.clock import MICROSECONDS_PER_SECOND
+from tapekeeper.model.quality import Severity
+from tapekeeper.model.series import DERIBIT_PERPETUAL_CANDLES
+from tapekeeper.quality.checks.check import SAMPLE_ROWS, Findings, series_labels, window_as_json
+from tapekeeper.quality.checks.holes import missing_runs, unexplained
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from psycopg2.extensions import cursor as Cursor
+
+    from tapekeeper.model.quality import Hole
+    from tapekeeper.quality.checks.check import Scope
+
+_DAYS: Final = """
+    SELECT count(*) FROM coverage JOIN series USING (series_id)
+    WHERE dataset = %s AND day >= %s AND day < %s AND expected > 0
+"""
+
+
+class GapDetection:
+    """Holes in candles that no permanent or accepted gap explains: each is one finding, and one for the ledger.
+
+    A minute without a trade is no hole: the venue tells it, with no volume. Nothing is expected before the listing,
+    after the expiry, or where nobody followed the instrument.
+    """
+
+    name = "gap_detection"
+    question = "Which candles are missing?"
+    severity = Severity.CRITICAL
+    datasets = (DERIBIT_PERPETUAL_CANDLES.name,)
+
+    def run(self, cursor: Cursor, scope: Scope) -> Findings:
+        """Return the holes of the closed days; `checked` counts days, `found` holes."""
+        cursor.execute(_DAYS, (scope.dataset.name, scope.first_day, scope.end_day))
+        ((days,),) = cursor.fetchall()
+        runs = missing_runs(cursor, scope)
+        holes = unexplained(cursor, runs)
+        missing, missing_in_all = sum(hole.missing for hole in holes), sum(run.missing for run in runs)
+        figures = {"missing": missing, "explained": missing_in_all - missing, "longest_seconds": longest_seconds(holes)}
+        return Findings(days, len(holes), figures, holes_as_json(cursor, holes), holes=tuple(holes))
+
+
+def longest_seconds(holes: Sequence[Hole]) -> int:
+    """Return how long the longest hole is; 0 without any."""
+    return max((hole.window.end - hole.window.start for hole in holes), default=0) // MICROSECONDS_PER_SECOND
+
+
+def holes_as_json(cursor: Cursor, holes: Sequence[Hole]) -> tuple[dict[str, object], ...]:
+    """Return the longest holes as rows of a sample."""
+    worst = sorted(holes, key=lambda hole: hole.window.start - hole.window.end)[:SAMPLE_ROWS]
+    labels = series_labels(cursor, (hole.series_id for hole in worst))
+    return tuple(
+        {
+            "series_id": hole.series_id,
+            **labels[hole.series_id].as_json(),
+            **window_as_json(hole.window),
+            "missing": hole.missing,
+        }
+        for hole in worst
+    )

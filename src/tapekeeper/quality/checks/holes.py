@@ -1,0 +1,109 @@
+"""Holes in candles: the grid points that are expected and not held, found by looking into the days that say so."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from tapekeeper.clock import MICROSECONDS_PER_SECOND, from_microseconds, to_microseconds
+from tapekeeper.model.gap import uncovered
+from tapekeeper.model.quality import Hole
+from tapekeeper.model.window import Window
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from psycopg2.extensions import cursor as Cursor
+
+    from tapekeeper.quality.checks.check import Scope
+
+# Coverage tells which days lack something, so rows are read of these alone: in the order of the key, from the index.
+# What is expected of a day is what `store/coverage.py` counts: followed, inside the life, on the grid.
+# LEAD sees the holes between rows and after the last one, the first row tells of the hole before it.
+_MISSING: Final = """
+    WITH flagged AS MATERIALIZED (
+        SELECT
+            coverage.series_id,
+            make_interval(secs => series.resolution_seconds) AS step,
+            tstzrange(coverage.day AT TIME ZONE 'UTC', (coverage.day + 1) AT TIME ZONE 'UTC')
+                * tstzrange(
+                    date_bin(make_interval(secs => series.resolution_seconds), listed_at, 'epoch'),
+                    date_bin(make_interval(secs => series.resolution_seconds), least(expires_at, %(now)s), 'epoch')
+                ) AS living
+        FROM coverage
+        JOIN series USING (series_id)
+        JOIN instruments USING (instrument_id)
+        WHERE series.dataset = %(dataset)s
+            AND coverage.day >= %(first_day)s AND coverage.day < %(end_day)s
+            AND coverage.held < coverage.expected
+            AND least(expires_at, %(now)s) > listed_at
+    ), asked AS MATERIALIZED (
+        SELECT series_id, range_agg(tstzrange(window_start, coalesce(window_end, 'infinity'))) AS ranges
+        FROM followed
+        WHERE series_id IN (SELECT series_id FROM flagged)
+        GROUP BY series_id
+    ), part AS MATERIALIZED (
+        SELECT
+            series_id,
+            step,
+            date_bin(step, lower(piece) + step - interval '1 microsecond', 'epoch') AS part_start,
+            date_bin(step, upper(piece) + step - interval '1 microsecond', 'epoch') AS part_end
+        FROM flagged
+        JOIN asked USING (series_id)
+        CROSS JOIN LATERAL unnest(asked.ranges * tstzmultirange(living)) AS piece
+    )
+    SELECT part.series_id, extract(epoch FROM step)::bigint, hole_start, hole_end
+    FROM part
+    CROSS JOIN LATERAL (
+        SELECT
+            part_start AS hole_start,
+            coalesce((
+                SELECT min(open_time) FROM candles
+                WHERE candles.series_id = part.series_id AND open_time >= part_start AND open_time < part_end
+            ), part_end) AS hole_end
+        UNION ALL
+        SELECT open_time + step, lead(open_time, 1, part_end) OVER (ORDER BY open_time)
+        FROM candles
+        WHERE candles.series_id = part.series_id AND open_time >= part_start AND open_time < part_end
+    ) AS hole
+    WHERE hole_end > hole_start
+    ORDER BY part.series_id, hole_start
+"""
+_EXPLAINED: Final = """
+    SELECT series_id, window_start, window_end FROM data_gaps
+    WHERE series_id = ANY(%s) AND state IN ('permanent', 'accepted')
+"""
+
+
+def missing_runs(cursor: Cursor, scope: Scope) -> list[Hole]:
+    """Return the maximal runs of missing grid points on the closed days of a scope, whatever explains them."""
+    values = {"dataset": scope.dataset.name, "first_day": scope.first_day, "end_day": scope.end_day}
+    cursor.execute(_MISSING, {**values, "now": from_microseconds(scope.now)})
+    runs: list[Hole] = []
+    for series_id, step, start, end in cursor.fetchall():
+        window = Window(to_microseconds(start), to_microseconds(end))
+        run = Hole(series_id, window, window.grid_points(step * MICROSECONDS_PER_SECOND))
+        last = runs[-1] if runs else None
+        if last is not None and last.series_id == series_id and last.window.end == window.start:
+            joined = Window(last.window.start, window.end)
+            runs[-1] = replace(last, window=joined, missing=last.missing + run.missing)
+        else:
+            runs.append(run)
+    return runs
+
+
+def unexplained(cursor: Cursor, runs: Iterable[Hole]) -> list[Hole]:
+    """Return the parts of missing runs that no permanent or accepted gap explains."""
+    runs = list(runs)
+    cursor.execute(_EXPLAINED, (sorted({run.series_id for run in runs}),))
+    explained: dict[int, list[tuple[int, int]]] = {}
+    for series_id, start, end in cursor.fetchall():
+        explained.setdefault(series_id, []).append((to_microseconds(start), to_microseconds(end)))
+    holes = []
+    for run in runs:
+        step = (run.window.end - run.window.start) // run.missing
+        for start, end in uncovered(run.window.start, run.window.end, explained.get(run.series_id, ())):
+            window = Window(start, end)
+            if window.grid_points(step):
+                holes.append(replace(run, window=window, missing=window.grid_points(step)))
+    return holes
