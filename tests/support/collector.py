@@ -54,7 +54,7 @@ def truth(simulator: Simulator, of: str, instrument: str, start: int, end: int) 
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def list_option(simulator: Simulator, name: str, trades_per_day: int = TRADES_PER_DAY) -> None:
+def list_option(simulator: Simulator, name: str, trades_per_day: float = TRADES_PER_DAY) -> None:
     """List an option now."""
     body = {"instrument_name": name, "expiration_timestamp": EXPIRY, "trades_per_day": trades_per_day}
     control(simulator, "/control/list", body)
@@ -65,16 +65,16 @@ def settle(simulator: Simulator, names: list[str]) -> None:
     control(simulator, "/control/settle", {"instrument_names": names})
 
 
-def make_small(simulator: Simulator) -> None:
+def make_small(simulator: Simulator, trades_per_day: float = TRADES_PER_DAY) -> None:
     """Leave nothing to follow but a few options that trade several times a second, and some that hardly do."""
     listed = requests.get(
         f"{simulator.base_url}/api/v2/public/get_instruments", params={"currency": "ETH", "kind": "option"}, timeout=30
     ).json()["result"]
     settle(simulator, [row["instrument_name"] for row in listed])
     for name in BUSY:
-        list_option(simulator, name)
+        list_option(simulator, name, trades_per_day)
     for name in QUIET:
-        list_option(simulator, name, 20_000)
+        list_option(simulator, name, trades_per_day / 15)
 
 
 @dataclass
