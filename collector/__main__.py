@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 SWITCH_SECONDS: Final = 0.0005
 """How long a thread computes while another one waits for its turn. The writer needs a few turns for every batch; with
 the 5 ms that Python takes by itself it falls behind when the reader is busy."""
+OBJECTS_PER_COLLECTION: Final = 50_000
+"""After so many more objects circles among them are searched; rows are many, short-lived, and in no circle."""
 
 log = logging.getLogger("collector")
 
@@ -75,6 +78,7 @@ def stream(everything: _Everything, record: Path | None) -> None:
     """
     own = everything.own if record is None else everything.own.model_copy(update={"record_directory": record})
     sys.setswitchinterval(SWITCH_SECONDS)
+    gc.set_threshold(OBJECTS_PER_COLLECTION, *gc.get_threshold()[1:])
     try:
         uvloop.run(_stream(everything.core, own))
     except TapekeeperError as error:

@@ -90,12 +90,11 @@ class Buffer:
         """Whether the next frame may be read: whatever trades it holds have to find a place."""
         return len(self._trades) < self.trades_capacity
 
-    def add_quote(self, quote: Quote) -> None:
-        """Take a quote; where there is no room, the oldest makes it."""
+    def add_quotes(self, quotes: Iterable[Quote]) -> None:
+        """Take quotes; where there is no room, the oldest make it."""
         with self._lock:
-            if len(self._quotes) >= self.quotes_capacity:
-                self._drop(self._quotes.popleft())
-            self._quotes.append(quote)
+            self._quotes.extend(quotes)
+            self._make_room()
 
     def add_trades(self, trades: Iterable[Trade]) -> None:
         """Take trades, whatever room there is: who reads looks at `has_room` before."""
@@ -133,12 +132,13 @@ class Buffer:
                 self._lose(instrument_id, loss)
             self._announced[:0] = taken.announced
             self._notes[:0] = taken.notes
-            while len(self._quotes) > self.quotes_capacity:
-                self._drop(self._quotes.popleft())
+            self._make_room()
 
-    def _drop(self, quote: Quote) -> None:
-        self.quotes_dropped += 1
-        self._lose(quote.instrument_id, Loss(quote.event_time, quote.event_time, 1))
+    def _make_room(self) -> None:
+        while len(self._quotes) > self.quotes_capacity:
+            quote = self._quotes.popleft()
+            self.quotes_dropped += 1
+            self._lose(quote.instrument_id, Loss(quote.event_time, quote.event_time, 1))
 
     def _lose(self, instrument_id: int, loss: Loss) -> None:
         known = self._losses.get(instrument_id)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from tapekeeper.venues.deribit.messages import BookMessage, TickerMessage
 
 
+_Values = tuple[float | None, float | None, float | None, float | None, float | None, float | None]
+_LIVE: Final = BookState.LIVE
 NEVER: Final = 2**62
 """Later than every moment."""
 
@@ -66,7 +68,8 @@ class InstrumentTape:
         self.accounted_until = 0
         self.ends_at: int | None = None
         """Set once it is followed no longer."""
-        self._ticker: TickerMessage | None = None
+        self._values: _Values = (None, None, None, None, None, None)
+        """The latest of the ticker, in the order of a quote: from `mark_price` to `open_interest`."""
         self._ticker_top: tuple[float | None, ...] | None = None
 
     @property
@@ -87,15 +90,23 @@ class InstrumentTape:
         `now` is the venue's time: how old a snapshot is must not depend on our clock, which may jump.
         """
         change = self.book.apply(message, now)
-        if type(change) is ChainBroken:
+        if isinstance(change, ChainBroken):
             return change
-        if self.book.state is BookState.LIVE:
-            self.last_book_time = max(self.last_book_time, message.event_time)
-        return self._quote(change, received_at) if isinstance(change, TopChange) else None
+        event_time = message.event_time
+        if event_time > self.last_book_time and self.book.state is _LIVE:
+            self.last_book_time = event_time
+        return None if change is None else self._quote(change, received_at)
 
     def apply_ticker(self, message: TickerMessage, received_at: int) -> Quote | None:
         """Take the latest values; while the book is not whole, a top that differs makes a quote."""
-        self._ticker = message
+        self._values = (
+            message.mark_price,
+            message.underlying_price,
+            message.mark_iv,
+            message.bid_iv,
+            message.ask_iv,
+            message.open_interest,
+        )
         if self.hole is None:
             return None
         top = (message.bid_price, message.bid_size, message.ask_price, message.ask_size)
@@ -122,7 +133,6 @@ class InstrumentTape:
         return None
 
     def _quote(self, top: TopChange, received_at: int, *, from_ticker: bool = False) -> Quote:
-        ticker = self._ticker
         return Quote(
             self.series.instrument_id,
             top.event_time,
@@ -132,11 +142,6 @@ class InstrumentTape:
             top.bid_size,
             top.ask_price,
             top.ask_size,
-            ticker.mark_price if ticker else None,
-            ticker.underlying_price if ticker else None,
-            ticker.mark_iv if ticker else None,
-            ticker.bid_iv if ticker else None,
-            ticker.ask_iv if ticker else None,
-            ticker.open_interest if ticker else None,
+            *self._values,
             from_ticker,
         )

@@ -246,8 +246,9 @@ class Session:
         if ticks:
             self._last_tick_at = monotonic
             self._listener.accept(self, ticks, received_at, monotonic)
-        others = [message for message in messages if not isinstance(message, _TICKS)]
-        return sum(map(self._is_asked_by, others))
+        if len(ticks) == len(messages):
+            return 0
+        return sum(self._is_asked_by(message) for message in messages if not isinstance(message, _TICKS))
 
     def _is_asked_by(self, message: Message) -> bool:
         """Take a message that is not about the market; tell whether it asks if we are there."""

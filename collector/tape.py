@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collector.notes import Evidence
     from collector.session import Session
     from collector.venue_clock import VenueClock
+    from tapekeeper.model.quote import Quote
     from tapekeeper.store.option_series import OptionSeries, Position
     from tapekeeper.venues.deribit.messages import MarketMessage
 
@@ -156,35 +157,40 @@ class Tape:
             self.clock.observe(max(moments) * MICROSECONDS_PER_MILLISECOND, monotonic)
             self.clock.observe(min(moments) * MICROSECONDS_PER_MILLISECOND, monotonic)
         now = self.clock.at(monotonic)
-        for message in messages:
-            if isinstance(message, TradesMessage):
-                self.trades.accept(message, received_at)
-                continue
-            tape = self._tapes.get(message.instrument_name)
-            if tape is None or tape.ends_at is not None:
-                continue
-            if isinstance(message, BookMessage):
-                self._accept_book(session, tape, message, received_at, now)
-            elif (quote := tape.apply_ticker(message, received_at)) is not None:
-                self._buffer.add_quote(quote)
+        quotes: list[Quote] = []
+        try:
+            for message in messages:
+                if isinstance(message, TradesMessage):
+                    self.trades.accept(message, received_at)
+                    continue
+                tape = self._tapes.get(message.instrument_name)
+                if tape is None or tape.ends_at is not None:
+                    continue
+                if isinstance(message, BookMessage):
+                    quote = self._quote_of_book(session, tape, message, received_at, now)
+                else:
+                    quote = tape.apply_ticker(message, received_at)
+                if quote is not None:
+                    quotes.append(quote)
+        finally:
+            self._buffer.add_quotes(quotes)
+        if quotes:
+            self._counters.last_tick_at = max(self._counters.last_tick_at, *(quote.event_time for quote in quotes))
 
-    def _accept_book(
+    def _quote_of_book(
         self, session: Session, tape: InstrumentTape, message: BookMessage, received_at: int, now: int
-    ) -> None:
+    ) -> Quote | None:
         result = tape.apply_book(message, received_at, now)
         if isinstance(result, ChainBroken):
             self._break_chain(session, tape, result, now)
-            return
-        if result is not None:
-            self._buffer.add_quote(result)
-            if result.event_time > self._counters.last_tick_at:
-                self._counters.last_tick_at = result.event_time
+            return None
         if (tape.hole is None and tape.is_followed) or tape.book.state is not BookState.LIVE:
-            return
+            return result
         if tape.hole is not None:
             self._close_hole(tape, max(now, message.event_time + 1))
         else:
             self._follow(tape, now)
+        return result
 
     def _break_chain(self, session: Session, tape: InstrumentTape, broken: ChainBroken, now: int) -> None:
         self._counters.sequence_breaks += 1

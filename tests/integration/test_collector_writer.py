@@ -139,7 +139,7 @@ def test_a_gap_of_quotes_that_found_no_room_begins_and_ends_with_them(
     stage.buffer.quotes_capacity = 2
     stage.buffer.announce(Followed([series.quotes_series_id], START))
     for number in range(6):
-        stage.buffer.add_quote(quote(series.instrument_id, START + number * SECOND, number + 1))
+        stage.buffer.add_quotes([quote(series.instrument_id, START + number * SECOND, number + 1)])
     stage.run_until_empty()
     stage.spool.close()
     window = from_microseconds(START), from_microseconds(START + 3 * SECOND + 1)

@@ -13,7 +13,7 @@ from tests.unit.collector.rows import quote, trade
 def test_rows_leave_in_the_order_in_which_they_came_trades_first() -> None:
     buffer = Buffer(10, 10)
     for number in range(3):
-        buffer.add_quote(quote(change_id=number))
+        buffer.add_quotes([quote(change_id=number)])
     buffer.add_trades([trade(trade_seq=1), trade(trade_seq=2)])
     taken = buffer.take(4)
     assert [row.trade_seq for row in taken.trades] == [1, 2]
@@ -25,7 +25,7 @@ def test_rows_leave_in_the_order_in_which_they_came_trades_first() -> None:
 def test_a_full_buffer_drops_the_oldest_quotes_and_says_which() -> None:
     buffer = Buffer(2, 10)
     for number in range(5):
-        buffer.add_quote(quote(instrument_id=number % 2, event_time=100 + number))
+        buffer.add_quotes([quote(instrument_id=number % 2, event_time=100 + number)])
     taken = buffer.take(10)
     assert [row.event_time for row in taken.quotes] == [103, 104]
     assert taken.losses == {0: Loss(100, 102, 2), 1: Loss(101, 101, 1)}
@@ -61,11 +61,11 @@ def test_what_is_announced_leaves_before_all_rows_that_come_after_it() -> None:
 def test_what_is_given_back_comes_first_again_as_far_as_there_is_room() -> None:
     buffer, note = Buffer(3, 3), Unfollowed([1], 5)
     for number in range(3):
-        buffer.add_quote(quote(event_time=number))
+        buffer.add_quotes([quote(event_time=number)])
     buffer.add_trades([trade(trade_seq=1)])
     buffer.note(note)
     taken = buffer.take(10)
-    buffer.add_quote(quote(event_time=3))
+    buffer.add_quotes([quote(event_time=3)])
     buffer.add_trades([trade(trade_seq=2)])
     buffer.give_back(taken)
     again = buffer.take(10)
@@ -81,7 +81,7 @@ def test_every_quote_is_taken_or_counted_as_lost(capacity: int, steps: list[tupl
     for adds, count in [*steps, (False, 10_000)]:
         if adds:
             for _ in range(count):
-                buffer.add_quote(quote(event_time=added))
+                buffer.add_quotes([quote(event_time=added)])
                 added += 1
         else:
             batch = buffer.take(count)

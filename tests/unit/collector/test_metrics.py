@@ -102,7 +102,7 @@ def test_what_is_counted_is_published(served: Served) -> None:
     served.counters.gaps_recorded[Cause.DISCONNECT] += 2
     served.counters.last_tick_at = 1_500_000
     served.counters.ingest_latency.observe_all(np.array([0.01, 0.07, 500.0]))
-    served.buffer.add_quote(quote())
+    served.buffer.add_quotes([quote()])
     samples = served.samples()
     assert samples["tapekeeper_collector_messages_total", ("book", "deribit")] == 3
     assert samples["tapekeeper_collector_gaps_recorded_total", ("disconnect",)] == 2

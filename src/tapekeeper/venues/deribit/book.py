@@ -9,6 +9,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import msgspec
+
 from tapekeeper.clock import MICROSECONDS_PER_SECOND
 
 if TYPE_CHECKING:
@@ -30,7 +32,10 @@ class BookState(StrEnum):
     """A change was missed: further ones are passed over until there is a snapshot."""
 
 
-class TopChange(NamedTuple):
+_BROKEN: Final = BookState.BROKEN
+
+
+class TopChange(msgspec.Struct, frozen=True, gc=False):
     """The best bid and ask after a frame that changed them; a side without an order is None."""
 
     event_time: int
@@ -83,10 +88,10 @@ class Book:
         if message.prev_change_id == 0 and self.state is not BookState.LIVE:
             # The first order in an instrument's life comes as a change of nothing (recorded): it is the whole book.
             return self._start(message, received_at)
-        if self.state is BookState.BROKEN or message.change_id == self.change_id:
+        if self.state is _BROKEN or message.change_id == self.change_id:
             return None
         if message.prev_change_id is None or message.prev_change_id != self.change_id:
-            self.state = BookState.BROKEN
+            self.state = _BROKEN
             return ChainBroken(expected=self.change_id, got=message.prev_change_id)
         return self._change(message)
 
