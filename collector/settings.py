@@ -74,8 +74,8 @@ class CollectorSettings(Concern):
     """`2/3`: this process is the second of three that share the instruments."""
     channels_per_connection: int = Field(default=400, ge=4, le=4_000)
     """Channels on one connection at most; the venue suggests 500 a call and names no limit per connection."""
-    connections_maximum: int = Field(default=16, ge=1, le=30)
-    """WebSocket connections at most; the venue refuses the 33rd from one address, HTTP included."""
+    connections_maximum: int = Field(default=11, ge=1, le=30)
+    """WebSocket connections at most; the venue refuses the 33rd from one address, HTTP and other processes included."""
     silence_warning_seconds: float = Field(default=10.0, gt=0)
     """A connection without any tick for this long is worth a warning; a quiet instrument is not."""
     silence_close_seconds: float = Field(default=35.0, gt=0)

@@ -87,8 +87,9 @@ class DeribitSettings(Concern):
     """Pace for all processes together. Deribit grants 20 to accounts and publishes no number for everybody else."""
     burst_requests: int = Field(default=20, ge=1, le=1000)
     """How many requests may go out at once after a quiet time."""
-    connections_maximum: int = Field(default=24, ge=2, le=32)
-    """Connections of all processes together; Deribit refuses the 33rd from one address. Backfills use half of them."""
+    connections_maximum: int = Field(default=20, ge=2, le=32)
+    """HTTP connections of all processes together; backfills use half. Deribit refuses the 33rd connection from one
+    address: this, the live collector's WebSockets (11), and one for its questions make 32."""
 
 
 class HttpSettings(Concern):
