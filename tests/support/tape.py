@@ -10,7 +10,7 @@ import psycopg2
 from psycopg2 import sql
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
 PERPETUAL_CANDLES: Final = "deribit.perpetual_candles"
@@ -115,3 +115,52 @@ def forget_everything(url: str) -> None:
     """Empty every table that data are kept in."""
     with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
         cursor.execute("TRUNCATE instruments, candles, backfill_runs CASCADE")
+
+
+_DAY: Final = """
+    INSERT INTO coverage (series_id, day, expected, held, explained)
+    SELECT series_id, (now() AT TIME ZONE 'UTC')::date - %(ago)s, 1440, 1440 - %(lacking)s, %(explained)s
+    FROM series JOIN instruments USING (instrument_id) WHERE name = %(name)s
+"""
+_GAP: Final = """
+    WITH gap AS (
+        INSERT INTO data_gaps (series_id, window_start, window_end, missing, cause, state, evidence, closed_at)
+        SELECT series_id, hole_start, hole_start + %(missing)s * interval '1 minute', %(missing)s, 'unknown', %(state)s,
+            '{}', CASE WHEN %(state)s IN ('repaired', 'permanent', 'accepted') THEN now() END
+        FROM series
+        JOIN instruments USING (instrument_id)
+        CROSS JOIN (
+            SELECT date_trunc('day', now(), 'UTC') - %(ago)s * interval '1 day' AS hole_start
+        ) AS hole
+        WHERE name = %(name)s
+        RETURNING gap_id, closed_at
+    ), event AS (
+        INSERT INTO data_gap_events (gap_id, to_state, by, why, evidence)
+        SELECT gap_id, %(state)s, 'test', 'nobody has it', '{}' FROM gap
+    )
+    INSERT INTO repair_receipts (gap_id, requests, rows_found, rows_missing, digest_before, digest_after)
+    SELECT gap_id, 2, %(missing)s / 2, %(missing)s - %(missing)s / 2, md5('before'), md5('after')
+    FROM gap WHERE closed_at IS NOT NULL
+"""
+
+
+def add_days(
+    url: str,
+    name: str,
+    *,
+    days: int,
+    lacking: Mapping[int, int] | None = None,
+    explained: Mapping[int, int] | None = None,
+) -> None:
+    """Account for the running day of an instrument and `days` before it; what is lacking is told by how long ago."""
+    with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
+        for ago in range(days + 1):
+            lost, known = (lacking or {}).get(ago, 0), (explained or {}).get(ago, 0)
+            cursor.execute(_DAY, {"name": name, "ago": ago, "lacking": lost, "explained": known})
+
+
+def add_gap(url: str, name: str, *, days_ago: int, missing: int, state: str) -> None:
+    """Record a gap of minutes from the beginning of a day on; one that is closed has a receipt."""
+    values = {"name": name, "ago": days_ago, "missing": missing, "state": state}
+    with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(_GAP, values)

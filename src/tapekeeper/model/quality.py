@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
-from tapekeeper.model.series import Dataset
+from tapekeeper.clock import format_moment, parse_moment
+from tapekeeper.model.gap import Sequences
+from tapekeeper.model.series import Dataset, dataset_named
 from tapekeeper.model.window import Window
 
 
@@ -36,6 +39,8 @@ class Hole:
     window: Window
     missing: int
     """Grid points, or sequence numbers."""
+    sequences: Sequences | None = None
+    """Which numbers, where the venue counts; the window then reaches from the event before them to the one after."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,12 @@ class CheckResult:
         if self.error is not None:
             return CheckStatus.ERROR
         return CheckStatus.RED if self.found else CheckStatus.GREEN
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> CheckResult:
+        """Return what `as_json` has written."""
+        kept = {name: told[name] for name in ("check", "dataset", "checked", "found", "figures", "seconds", "error")}
+        return cls(**kept, severity=Severity(told["severity"]), sample=tuple(told["sample"]))
 
     @property
     def is_alarming(self) -> bool:
@@ -111,6 +122,20 @@ class QualitySummary:
     """By dataset, then by `24h`, `7d`, `30d`: from 0 to 1; None where nothing is expected."""
     seconds: float
 
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> QualitySummary:
+        """Return what `as_json` has written, as it comes out of an XCom."""
+        results = tuple(CheckResult.from_json(result) for result in told["checks"])
+        start, end = (parse_moment(told[name], now=0) for name in ("window_start", "window_end"))
+        request = QualityRequest(
+            datasets=tuple(dataset_named(name) for name in told["datasets"]),
+            checks=tuple(dict.fromkeys(result.check for result in results)),
+            window=Window(start, end),
+            is_everything=told["is_everything"],
+        )
+        kept = ("run_id", "gaps_opened", "gaps_closed", "rows_quarantined", "completeness", "seconds")
+        return cls(**{name: told[name] for name in kept}, request=request, results=results)
+
     @property
     def is_green(self) -> bool:
         """No critical check is red or could not be done."""
@@ -121,8 +146,10 @@ class QualitySummary:
         return {
             "run_id": self.run_id,
             "state": "green" if self.is_green else "red",
-            "window_start": None if self.request.is_everything else str(self.request.window.as_datetimes()[0]),
-            "window_end": str(self.request.window.as_datetimes()[1]),
+            "datasets": [dataset.name for dataset in self.request.datasets],
+            "window_start": format_moment(self.request.window.start),
+            "window_end": format_moment(self.request.window.end),
+            "is_everything": self.request.is_everything,
             "gaps_opened": self.gaps_opened,
             "gaps_closed": self.gaps_closed,
             "rows_quarantined": self.rows_quarantined,
