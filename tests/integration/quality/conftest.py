@@ -9,7 +9,7 @@ import pytest
 
 from tapekeeper.store import candles as candle_store
 from tapekeeper.store.database import Database, connect
-from tests.support.quality import healthy_market
+from tests.support.market import healthy_market
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ from tapekeeper.model.series import DERIBIT_PERPETUAL_CANDLES
 from tapekeeper.model.window import Window
 from tapekeeper.quality.expectation import expect_closed_days
 from tests.support.candles import MINUTE, START
-from tests.support.quality import ALL_DAYS, DAY, EXPIRED, LISTED_LATE, NOW, TODAY, ask, follow, minutes_after, perpetual
+from tests.support.market import ALL_DAYS, DAY, EXPIRED, LISTED_LATE, NOW, TODAY, ask, follow, minutes_after, perpetual
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
