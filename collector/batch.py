@@ -27,12 +27,13 @@ from tapekeeper.model.quote import Quote
 from tapekeeper.model.trade import Trade
 from tapekeeper.model.window import Window
 from tapekeeper.store.account import Seconds, account_seconds, accounted_until
-from tapekeeper.store.gaps import begin_repair, classify, close_gap, open_gap, open_gaps
+from tapekeeper.store.gaps import begin_repair, classify, close_gap, open_gaps
 from tapekeeper.store.losses import record_losses, touched_seconds
 from tapekeeper.store.option_series import follow_from, unfollow
 from tapekeeper.store.poison import write_ticks_or_quarantine
 from tapekeeper.store.sessions import close_session, open_session
 from tapekeeper.store.ticks import TickCounts, write_ticks
+from tapekeeper.store.trade_gaps import open_gap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -25,6 +25,7 @@ from tapekeeper.store.database import Database
 from tapekeeper.store.gaps import Receipt
 from tapekeeper.store.losses import record_losses, touched_seconds
 from tapekeeper.store.ticks import write_ticks
+from tapekeeper.store.trade_gaps import open_gap
 from tests.support.ticks import MIDNIGHT, SECOND, check_account, option, rows, trade
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def opened(
 ) -> list[Gap]:
     window = Window(moment(first - 1), moment(last + 1) + 1)
     evidence = {"session": "a", "expected": first, "reason": "cut\x00off"}
-    return gaps.open_gap(
+    return open_gap(
         cursor, known.trades_series_id, window, Sequences(first, last), cause=cause, by=BY, evidence=evidence
     )
 

@@ -16,6 +16,8 @@ from tapekeeper.store import candles as candle_store
 from tapekeeper.store import catalogue, coverage
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from psycopg2.extensions import cursor as Cursor
 
 MINUTE = 60 * MICROSECONDS_PER_SECOND
@@ -43,3 +45,54 @@ def followed_series(cursor: Cursor, window: Window, instrument: Instrument = BIT
     catalogue.follow(cursor, series.series_id, window, keep_fresh=False, reason="test")
     coverage.expect(cursor, series.series_id, window, ONE_MINUTE, life_start=instrument.listed_at, horizon=window.end)
     return series.series_id
+
+
+def write_minutes(cursor: Cursor, series_id: int, minutes: Iterable[int]) -> None:
+    """Write the candles of some minutes after `START`, each the same whenever it is written."""
+    wanted = sorted(set(minutes))
+    if wanted:
+        everything = some_candles(START, wanted[-1] + 1)
+        mask = np.zeros(len(everything), dtype=np.bool_)
+        mask[wanted] = True
+        candle_store.write_candles(cursor, series_id, everything.select(mask))
+        # The next write may be in the same transaction, which a writer's never is.
+        cursor.execute("DELETE FROM incoming_candles")
+
+
+def check_candle_account(cursor: Cursor) -> None:
+    """Fail unless coverage, totals, losses and the table of candles agree with each other, day by day."""
+    cursor.execute(
+        """
+        SELECT day, expected, held, lost, explained FROM coverage
+        WHERE held + explained > expected OR explained <> greatest(0, least(lost, expected - held))
+        """
+    )
+    assert cursor.fetchall() == []
+    cursor.execute(
+        """
+        SELECT coverage.day, coverage.held, table_of_candles.*
+        FROM coverage
+        CROSS JOIN LATERAL (
+            SELECT count(*) AS rows, min(open_time) AS first, max(open_time) AS last
+            FROM candles
+            WHERE candles.series_id = coverage.series_id AND (open_time AT TIME ZONE 'UTC')::date = coverage.day
+        ) AS table_of_candles
+        WHERE (coverage.held, coverage.first_event_time, coverage.last_event_time)
+            IS DISTINCT FROM (rows, first, last)
+        """
+    )
+    assert cursor.fetchall() == []
+    cursor.execute(
+        """
+        SELECT total.*
+        FROM series_totals AS total
+        CROSS JOIN LATERAL (
+            SELECT coalesce(sum(expected), 0) AS expected, coalesce(sum(held), 0) AS held,
+                coalesce(sum(explained), 0) AS explained, min(first_event_time) AS first, max(last_event_time) AS last
+            FROM coverage WHERE coverage.series_id = total.series_id
+        ) AS day
+        WHERE (total.expected, total.held, total.explained, total.rows_held, first_event_time, last_event_time)
+            IS DISTINCT FROM (day.expected, day.held, day.explained, day.held, day.first, day.last)
+        """
+    )
+    assert cursor.fetchall() == []

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 from typing import Final
 
+from tapekeeper.clock import day_of
 from tapekeeper.errors import InvariantBroken
 from tapekeeper.model.window import Window
 
@@ -95,6 +97,11 @@ class Gap:
     """Session, close code, sequence numbers: what made somebody say so."""
     sequences: Sequences | None = None
     """Where the venue counts and the numbers are known. Some of them may be held."""
+
+    @property
+    def account_day(self) -> date:
+        """The UTC day that missing sequence numbers count for; missing grid points count for their own."""
+        return day_of(self.window.end - 1)
 
 
 @dataclass(frozen=True, slots=True)

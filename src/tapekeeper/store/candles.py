@@ -74,31 +74,41 @@ _MERGE: Final = """
     GROUP BY 1
     ORDER BY 1
 """
+# What is explained follows from the rest, as `store/account.py` says; the caller holds the lock of the series, so what
+# is read as it was before is what is updated.
 _ACCOUNT: Final = """
     WITH gained AS (
         SELECT *
         FROM unnest(%(days)s::date[], %(inserted)s::bigint[], %(firsts)s::timestamptz[], %(lasts)s::timestamptz[])
             AS gained (day, inserted, first_event_time, last_event_time)
-    ), accounted AS (
+    ), before AS MATERIALIZED (
+        SELECT day, explained FROM coverage WHERE series_id = %(series_id)s AND day = ANY(%(days)s::date[])
+    ), after AS (
         INSERT INTO coverage AS account (series_id, day, held, first_event_time, last_event_time)
         SELECT %(series_id)s, day, inserted, first_event_time, last_event_time
         FROM gained
         ON CONFLICT (series_id, day) DO UPDATE SET
             held = account.held + excluded.held,
+            explained = greatest(0, least(account.lost, account.expected - account.held - excluded.held)),
             first_event_time = least(account.first_event_time, excluded.first_event_time),
             last_event_time = greatest(account.last_event_time, excluded.last_event_time)
+        RETURNING account.day, account.explained
     )
     UPDATE series_totals AS total SET
         held = total.held + gain.inserted,
+        explained = total.explained + gain.explained,
         rows_held = total.rows_held + gain.inserted,
         first_event_time = least(total.first_event_time, gain.first_event_time),
         last_event_time = greatest(total.last_event_time, gain.last_event_time)
     FROM (
         SELECT
             sum(inserted) AS inserted,
+            sum(after.explained - coalesce(before.explained, 0)) AS explained,
             min(first_event_time) AS first_event_time,
             max(last_event_time) AS last_event_time
         FROM gained
+        JOIN after USING (day)
+        LEFT JOIN before USING (day)
     ) AS gain
     WHERE total.series_id = %(series_id)s
 """

@@ -77,6 +77,12 @@ def find_series(cursor: Cursor, dataset: Dataset, instrument_name: str, resoluti
     return int(row[0]) if row else None
 
 
+def resolution_of(cursor: Cursor, series_id: int) -> Resolution:
+    """Return how long a candle of a series lasts."""
+    cursor.execute("SELECT resolution_seconds FROM series WHERE series_id = %s", (series_id,))
+    return Resolution(_only_value(cursor))
+
+
 def follow(cursor: Cursor, series_id: int, window: Window, *, keep_fresh: bool, reason: str) -> None:
     """Note that somebody wants this window held, or everything from its start on if `keep_fresh`.
 

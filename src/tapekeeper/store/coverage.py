@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     from tapekeeper.model.resolution import Resolution
 
-# Expected = grid points inside the union of the followed windows, inside the life, and not after the horizon.
+# Expected = grid points inside the union of the followed windows, inside the life, and not after the horizon. What is
+# explained follows from it, as `store/account.py` says.
 # The caller holds the lock of the series, so what is read here is what is updated.
 _EXPECT: Final = """
     WITH asked AS (
@@ -32,19 +33,29 @@ _EXPECT: Final = """
             * tstzmultirange(tstzrange(%(life_start)s, %(horizon)s))
         ) AS piece
         GROUP BY 1
-    ), difference AS (
-        SELECT sum(counted.expected - coalesce(coverage.expected, 0)) AS growth
-        FROM counted
-        LEFT JOIN coverage ON coverage.series_id = %(series_id)s AND coverage.day = counted.day
-    ), accounted AS (
+    ), before AS MATERIALIZED (
+        SELECT day, expected, explained FROM coverage
+        WHERE series_id = %(series_id)s AND day BETWEEN %(first_day)s::date AND %(last_day)s::date
+    ), after AS (
         INSERT INTO coverage AS account (series_id, day, expected)
         SELECT %(series_id)s, day, expected FROM counted
-        ON CONFLICT (series_id, day) DO UPDATE SET expected = excluded.expected
+        ON CONFLICT (series_id, day) DO UPDATE SET
+            expected = excluded.expected,
+            explained = greatest(0, least(account.lost, excluded.expected - account.held))
         WHERE account.expected <> excluded.expected
+        RETURNING account.day, account.expected, account.explained
+    ), growth AS (
+        SELECT
+            sum(after.expected - coalesce(before.expected, 0)) AS expected,
+            sum(after.explained - coalesce(before.explained, 0)) AS explained
+        FROM after
+        LEFT JOIN before USING (day)
     )
-    UPDATE series_totals SET expected = series_totals.expected + difference.growth
-    FROM difference
-    WHERE series_id = %(series_id)s AND growth <> 0
+    UPDATE series_totals AS total SET
+        expected = total.expected + growth.expected,
+        explained = total.explained + growth.explained
+    FROM growth
+    WHERE total.series_id = %(series_id)s AND growth.expected IS NOT NULL
 """
 
 # LAG sees holes between rows; a row planted one step before the part makes it see those before the first row,

@@ -1,271 +1,292 @@
-"""Gaps: every recorded hole, each of its transitions, and the receipt of its repair."""
+"""Gaps: what happens to a recorded hole, and what there is to read about it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
-from psycopg2.extras import Json
-
-from tapekeeper.clock import day_of, from_microseconds, to_microseconds
-from tapekeeper.errors import InvariantBroken
-from tapekeeper.model.gap import Cause, Gap, GapState, Sequences, uncovered
-from tapekeeper.model.series import DERIBIT_OPTION_TRADES
-from tapekeeper.model.window import Window
+from tapekeeper.clock import from_microseconds
+from tapekeeper.errors import ConfigInvalid
+from tapekeeper.model.gap import Cause, Gap, GapState
 from tapekeeper.store.account import Change, change_account
-from tapekeeper.store.candles import lock_series, storable
+from tapekeeper.store.gap_counts import Lack, lack
+from tapekeeper.store.gap_rows import SELECT_GAPS, gap_of, locked_gap, move, note, told_so_far, write_receipt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from datetime import date
+    from datetime import datetime
 
     from psycopg2.extensions import cursor as Cursor
 
-_SLACK: Final = timedelta(days=1)
-"""Trades of a gap are looked for this far around its window, which spares the partitions of all other days."""
-_SELECT: Final = """
-    SELECT gap_id, series_id, window_start, window_end, first_sequence, last_sequence, missing, cause, state, evidence
+_LIST: Final = """
+    SELECT gap_id, series_id, window_start, window_end, first_sequence, last_sequence, missing, cause, state, evidence,
+        dataset, name, resolution_seconds, opened_at, closed_at, next_attempt_at, found_empty_at, attempts
     FROM data_gaps
+    JOIN series USING (series_id)
+    JOIN instruments USING (instrument_id)
+    WHERE (%(dataset)s::text IS NULL OR dataset = %(dataset)s)
+        AND (%(states)s::text[] IS NULL OR state = ANY(%(states)s))
+    ORDER BY closed_at IS NOT NULL, window_end DESC, missing DESC, gap_id
+    LIMIT %(limit)s
 """
-# A repaired gap claims nothing: what it brought is held.
-_CLAIMED: Final = """
-    SELECT first_sequence, last_sequence + 1 FROM data_gaps
-    WHERE series_id = %s AND state <> 'repaired' AND first_sequence <= %s AND last_sequence >= %s
-"""
-_HELD: Final = """
-    SELECT count(*), md5(coalesce(string_agg(trade_seq::text, ',' ORDER BY trade_seq), ''))
-    FROM (
-        SELECT DISTINCT trade_seq
-        FROM option_trades
-        JOIN series USING (instrument_id)
-        WHERE series_id = %(series_id)s AND trade_seq BETWEEN %(first)s AND %(last)s
-            AND event_time >= %(from)s AND event_time < %(to)s
-    ) AS held
-"""
-_INSERT: Final = """
-    INSERT INTO data_gaps (series_id, window_start, window_end, first_sequence, last_sequence, missing, cause, state,
-        evidence, held_digest)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-    RETURNING gap_id
-"""
-_MOVE: Final = """
-    UPDATE data_gaps SET
-        state = %(state)s, cause = %(cause)s, next_attempt_at = %(next_attempt_at)s,
-        closed_at = CASE WHEN %(is_closed)s THEN clock_timestamp() END
-    WHERE gap_id = %(gap_id)s
-"""
-_NOTE: Final = """
-    INSERT INTO data_gap_events (gap_id, from_state, to_state, by, why, evidence) VALUES (%s, %s, %s, %s, %s, %s)
-"""
-_RECEIPT: Final = """
-    INSERT INTO repair_receipts (gap_id, requests, rows_found, rows_missing, digest_before, digest_after)
-    SELECT gap_id, %(requests)s, %(rows_found)s, %(rows_missing)s, held_digest, %(digest_after)s
-    FROM data_gaps
-    WHERE gap_id = %(gap_id)s
-"""
+_GAP_WIDTH: Final = 10
+"""How many columns of a listed gap are those of the gap itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What a repair brought, counted in the table itself."""
+    """What all tries to repair a gap brought, counted in the table itself when it was closed."""
 
     gap_id: int
     state: GapState
-    """Repaired where nothing is missing any more, else permanent."""
+    """How it was closed."""
     rows_found: int
     rows_missing: int
 
 
-class _Held(NamedTuple):
-    """The sequence numbers that are held inside a gap."""
+@dataclass(frozen=True, slots=True)
+class KeptReceipt:
+    """A receipt as it is kept."""
 
-    rows: int
-    digest: str
-    """MD5 of them in order."""
+    requests: int
+    """How often the venue was asked, in all tries; 0 where the gap filled itself."""
+    rows_found: int
+    rows_missing: int
+    digest_before: str
+    """MD5 of what was held inside the gap when it was recorded; of nothing, as a rule."""
+    digest_after: str
+    checked_at: datetime
 
 
-def open_gap(
-    cursor: Cursor,
-    series_id: int,
-    window: Window,
-    sequences: Sequences,
-    *,
-    cause: Cause,
-    by: str,
-    evidence: Mapping[str, object],
-) -> list[Gap]:
-    """Record that trades are missing, and return the gaps that are new: none if all is held or recorded already.
+@dataclass(frozen=True, slots=True)
+class GapEvent:
+    """One step of a gap."""
 
-    There can be several, because a sequence number belongs to one gap. The window reaches from the event before the
-    hole to the one after it. What is missing is expected from now on, on the day of the window's end. A gap with a
-    cause is classified at once, one whose cause is unknown stays open.
+    from_state: GapState | None
+    """None: it was recorded."""
+    to_state: GapState
+    happened_at: datetime
+    by: str
+    why: str
+    evidence: Mapping[str, object]
 
-    Raises:
-        InvariantBroken: the series is not one of trades, which alone count their rows.
-    """
-    _require_trades(cursor, series_id)
-    lock_series(cursor, series_id)
-    cursor.execute(_CLAIMED, (series_id, sequences.last, sequences.first))
-    opened = []
-    for first, end in uncovered(sequences.first, sequences.last + 1, cursor.fetchall()):
-        part = Sequences(first, end - 1)
-        held = _held(cursor, series_id, window, part)
-        if held.rows < len(part):
-            opened.append(_open(cursor, series_id, window, part, held, cause, by, evidence))
-    return opened
+
+@dataclass(frozen=True, slots=True)
+class ListedGap:
+    """A gap with what a person needs to recognise it."""
+
+    gap: Gap
+    dataset: str
+    instrument: str
+    resolution_seconds: int
+    """0 where the data have no resolution."""
+    opened_at: datetime
+    closed_at: datetime | None
+    next_attempt_at: datetime | None
+    """A repair is not tried before; None: at once."""
+    found_empty_at: datetime | None
+    """When the venue was first asked for what is still missing, and had none of it."""
+    attempts: int
+    """How often a repair was begun."""
 
 
 def classify(cursor: Cursor, gap_id: int, cause: Cause, *, by: str, why: str) -> Gap:
-    """Say why an open gap is there.
+    """Say why an open gap is there; `Cause.UNKNOWN` says that nobody knows.
 
     Raises:
         InvariantBroken: the gap is not open, or there is none of this id.
     """
-    return _move(cursor, _locked(cursor, gap_id), GapState.CLASSIFIED, by=by, why=why, cause=cause)
+    return move(cursor, locked_gap(cursor, gap_id), GapState.CLASSIFIED, by=by, why=why, cause=cause)
 
 
-def begin_repair(cursor: Cursor, gap_id: int, *, by: str, why: str) -> Gap:
+def learn_cause(cursor: Cursor, gap_id: int, cause: Cause, *, by: str, why: str) -> None:
+    """Give a cause to a gap that is not closed and whose cause was unknown: an open one becomes classified by it."""
+    gap = locked_gap(cursor, gap_id)
+    if gap.state is GapState.OPEN:
+        move(cursor, gap, GapState.CLASSIFIED, by=by, why=why, cause=cause)
+    elif gap.cause is Cause.UNKNOWN and not gap.state.is_closed:
+        cursor.execute("UPDATE data_gaps SET cause = %s WHERE gap_id = %s", (cause.value, gap_id))
+        note(cursor, gap_id, gap.state, gap.state, by=by, why=why)
+
+
+def begin_repair(
+    cursor: Cursor, gap_id: int, *, by: str, why: str, evidence: Mapping[str, object] | None = None
+) -> Gap:
     """Note that somebody fetches what is missing now.
 
     Raises:
         InvariantBroken: the gap is not classified, or there is none of this id.
     """
-    return _move(cursor, _locked(cursor, gap_id), GapState.REPAIRING, by=by, why=why)
+    begun = move(cursor, locked_gap(cursor, gap_id), GapState.REPAIRING, by=by, why=why, evidence=evidence)
+    cursor.execute("UPDATE data_gaps SET attempts = attempts + 1 WHERE gap_id = %s", (gap_id,))
+    return begun
 
 
-def postpone_repair(cursor: Cursor, gap_id: int, *, next_attempt_at: int, by: str, why: str) -> Gap:
-    """Note that a repair could not be finished and when to try again, in microseconds since 1970.
+def postpone_repair(
+    cursor: Cursor,
+    gap_id: int,
+    *,
+    next_attempt_at: int,
+    by: str,
+    why: str,
+    requests: int = 0,
+    found_empty_at: int | None = None,
+) -> Gap:
+    """Note that a repair could not be finished and when to try again; moments in microseconds since 1970.
+
+    What it brought is counted in the table and taken off at once, so that the account is true meanwhile.
+    `found_empty_at` is when the venue was asked and had none of what is still missing; the first time is kept.
 
     Raises:
         InvariantBroken: the gap is not being repaired, or there is none of this id.
     """
-    gap = _locked(cursor, gap_id)
-    return _move(cursor, gap, GapState.CLASSIFIED, by=by, why=why, next_attempt_at=next_attempt_at)
+    gap = locked_gap(cursor, gap_id)
+    found = _take_off_found(cursor, gap, _lack_of(cursor, gap))
+    evidence = {"requests": requests, "found": found}
+    postponed = move(
+        cursor, gap, GapState.CLASSIFIED, by=by, why=why, next_attempt_at=next_attempt_at, evidence=evidence
+    )
+    if found_empty_at is not None:
+        cursor.execute(
+            "UPDATE data_gaps SET found_empty_at = least(found_empty_at, %s) WHERE gap_id = %s",
+            (from_microseconds(found_empty_at), gap_id),
+        )
+    return postponed
 
 
-def close_gap(cursor: Cursor, gap_id: int, *, requests: int, by: str) -> Receipt:
+def close_gap(
+    cursor: Cursor, gap_id: int, *, requests: int, by: str, evidence: Mapping[str, object] | None = None
+) -> Receipt:
     """Count in the table what a repair brought, and close the gap as repaired or, with the rest explained, permanent.
 
-    `requests` is how many times the venue was asked; all of its answers have been written before. Rows that were found
-    have counted themselves when they were inserted, so they are expected no longer on the gap's behalf.
+    `requests` is how often the venue was asked by this try; all of its answers have been written before. Trades that
+    were found have counted themselves when they were inserted, so they are expected no longer on the gap's behalf.
 
     Raises:
-        InvariantBroken: the gap is not being repaired, has no sequence numbers, or there is none of this id.
+        InvariantBroken: the gap is not being repaired, nothing about it can be counted, or there is none of this id.
     """
-    gap = _locked(cursor, gap_id)
-    if gap.sequences is None:
-        raise InvariantBroken(f"gap {gap_id} has no sequence numbers, so nobody can prove that it is repaired")
-    held = _held(cursor, gap.series_id, gap.window, gap.sequences)
-    still_missing = len(gap.sequences) - held.rows
-    found = gap.missing - still_missing
-    to = GapState.PERMANENT if still_missing else GapState.REPAIRED
-    _move(cursor, gap, to, by=by, why=f"{found} of {gap.missing} missing rows were found", evidence={"found": found})
-    values = {"requests": requests, "rows_found": found, "rows_missing": still_missing, "digest_after": held.digest}
-    cursor.execute(_RECEIPT, {"gap_id": gap_id, **values})
-    change_account(cursor, [Change(gap.series_id, _day(gap.window), expected=-found, lost=still_missing)])
-    return Receipt(gap_id, to, found, still_missing)
+    gap = locked_gap(cursor, gap_id)
+    lacking = _lack_of(cursor, gap)
+    to = GapState.PERMANENT if lacking.missing else GapState.REPAIRED
+    why = f"{gap.missing - lacking.missing} of {gap.missing} missing rows were found"
+    return _close(cursor, gap, lacking, to, by=by, why=why, evidence={**(evidence or {}), "requests": requests})
+
+
+def close_filled(cursor: Cursor, gap_id: int, *, by: str) -> Receipt | None:
+    """Close a gap that nobody repairs as repaired if nothing of it is missing any more; None if something is."""
+    gap = locked_gap(cursor, gap_id)
+    if gap.state not in {GapState.OPEN, GapState.CLASSIFIED}:
+        return None
+    lacking = _lack_of(cursor, gap)
+    return None if lacking.missing else _close_as_filled(cursor, gap, lacking, by=by)
+
+
+def accept(cursor: Cursor, gap_id: int, *, by: str, note: str) -> Gap:
+    """Live with a gap: what is still missing is explained by the person who says so.
+
+    A gap of which nothing is missing any more is repaired instead.
+
+    Raises:
+        ConfigInvalid: there is no gap of this id, or nobody says why.
+        InvariantBroken: the gap is closed already.
+    """
+    if not by.strip() or not note.strip():
+        raise ConfigInvalid("a gap is accepted by a person who says why: give a name and a note")
+    find_gap(cursor, gap_id)
+    gap = locked_gap(cursor, gap_id)
+    if gap.state is GapState.OPEN:
+        gap = move(cursor, gap, GapState.CLASSIFIED, by=by, why="it is accepted without a known cause")
+    gap.state.require(GapState.ACCEPTED)
+    lacking = _lack_of(cursor, gap)
+    if not lacking.missing:
+        _close_as_filled(cursor, gap, lacking, by=by)
+    else:
+        _close(cursor, gap, lacking, GapState.ACCEPTED, by=by, why=note, evidence={})
+    return find_gap(cursor, gap_id)
 
 
 def open_gaps(cursor: Cursor, series_ids: Iterable[int]) -> list[Gap]:
     """Return the gaps of series that are not closed, oldest first."""
-    cursor.execute(_SELECT + " WHERE series_id = ANY(%s) AND closed_at IS NULL ORDER BY gap_id", (list(series_ids),))
-    return [_gap(row) for row in cursor.fetchall()]
+    cursor.execute(
+        SELECT_GAPS + " WHERE series_id = ANY(%s) AND closed_at IS NULL ORDER BY gap_id",
+        (list(series_ids),),
+    )
+    return [gap_of(row) for row in cursor.fetchall()]
 
 
-def _open(
-    cursor: Cursor,
-    series_id: int,
-    window: Window,
-    sequences: Sequences,
-    held: _Held,
-    cause: Cause,
-    by: str,
-    evidence: Mapping[str, object],
-) -> Gap:
-    missing, state = len(sequences) - held.rows, GapState.OPEN
-    numbers = (sequences.first, sequences.last, missing)
-    told = (cause.value, state.value, Json(storable(dict(evidence))), held.digest)
-    cursor.execute(_INSERT, (series_id, *window.as_datetimes(), *numbers, *told))
-    ((gap_id,),) = cursor.fetchall()
-    gap = Gap(gap_id, series_id, window, missing, cause, state, evidence, sequences)
-    _note(cursor, gap.gap_id, None, GapState.OPEN, by, f"{missing} rows are missing", {})
-    change_account(cursor, [Change(series_id, _day(window), expected=missing)])
-    if cause is Cause.UNKNOWN:
-        return gap
-    return _move(cursor, gap, GapState.CLASSIFIED, by=by, why="the cause was seen with the gap")
+def find_gap(cursor: Cursor, gap_id: int) -> Gap:
+    """Return a gap.
 
-
-def _move(
-    cursor: Cursor,
-    gap: Gap,
-    to: GapState,
-    *,
-    by: str,
-    why: str,
-    cause: Cause | None = None,
-    next_attempt_at: int | None = None,
-    evidence: Mapping[str, object] | None = None,
-) -> Gap:
-    gap.state.require(to)
-    moved = replace(gap, state=to, cause=cause or gap.cause)
-    values = {
-        "gap_id": gap.gap_id,
-        "state": to.value,
-        "cause": moved.cause.value,
-        "next_attempt_at": None if next_attempt_at is None else from_microseconds(next_attempt_at),
-        "is_closed": to.is_closed,
-    }
-    cursor.execute(_MOVE, values)
-    _note(cursor, gap.gap_id, gap.state, to, by, why, evidence or {})
-    return moved
-
-
-def _note(
-    cursor: Cursor, gap_id: int, was: GapState | None, to: GapState, by: str, why: str, evidence: Mapping[str, object]
-) -> None:
-    kept = Json(storable(dict(evidence)))
-    cursor.execute(_NOTE, (gap_id, None if was is None else was.value, to.value, by, storable(why), kept))
-
-
-def _locked(cursor: Cursor, gap_id: int) -> Gap:
-    """Return a gap that nobody else can move until the transaction ends."""
-    cursor.execute("SELECT series_id FROM data_gaps WHERE gap_id = %s", (gap_id,))
+    Raises:
+        ConfigInvalid: there is none of this id.
+    """
+    cursor.execute(SELECT_GAPS + " WHERE gap_id = %s", (gap_id,))
     row = cursor.fetchone()
     if row is None:
-        raise InvariantBroken(f"there is no gap {gap_id}")
-    lock_series(cursor, row[0])
-    cursor.execute(_SELECT + " WHERE gap_id = %s", (gap_id,))
-    return _gap(*cursor.fetchall())
+        raise ConfigInvalid(f"there is no gap {gap_id}: `tapekeeper gaps list` tells which there are")
+    return gap_of(row)
 
 
-def _held(cursor: Cursor, series_id: int, window: Window, sequences: Sequences) -> _Held:
-    start, end = window.as_datetimes()
-    values = {"series_id": series_id, "first": sequences.first, "last": sequences.last}
-    cursor.execute(_HELD, {**values, "from": start - _SLACK, "to": end + _SLACK})
-    return _Held(*(cursor.fetchone() or (0, "")))
+def list_gaps(
+    cursor: Cursor, *, dataset: str | None = None, states: Iterable[GapState] | None = None, limit: int = 100
+) -> list[ListedGap]:
+    """Return gaps, of all datasets and in all states unless told, those first that are not closed, newest first."""
+    wanted = None if states is None else [state.value for state in states]
+    cursor.execute(_LIST, {"dataset": dataset, "states": wanted, "limit": limit})
+    return [ListedGap(gap_of(row[:_GAP_WIDTH]), *row[_GAP_WIDTH:]) for row in cursor.fetchall()]
 
 
-def _require_trades(cursor: Cursor, series_id: int) -> None:
-    cursor.execute("SELECT dataset FROM series WHERE series_id = %s", (series_id,))
-    row = cursor.fetchone()
-    if row != (DERIBIT_OPTION_TRADES.name,):
-        raise InvariantBroken(f"series {series_id} is {row[0] if row else 'unknown'}, which counts no trades")
-
-
-def _gap(row: tuple[Any, ...]) -> Gap:
-    gap_id, series_id, start, end, first, last, missing, cause, state, evidence = row
-    return Gap(
-        gap_id=gap_id,
-        series_id=series_id,
-        window=Window(to_microseconds(start), to_microseconds(end)),
-        missing=missing,
-        cause=Cause(cause),
-        state=GapState(state),
-        evidence=evidence,
-        sequences=None if first is None else Sequences(first, last),
+def events_of(cursor: Cursor, gap_id: int) -> list[GapEvent]:
+    """Return every step of a gap, oldest first."""
+    cursor.execute(
+        "SELECT from_state, to_state, happened_at, by, why, evidence FROM data_gap_events WHERE gap_id = %s "
+        "ORDER BY event_id",
+        (gap_id,),
     )
+    return [
+        GapEvent(None if was is None else GapState(was), GapState(to), *rest) for was, to, *rest in cursor.fetchall()
+    ]
 
 
-def _day(window: Window) -> date:
-    return day_of(window.end - 1)
+def receipt_of(cursor: Cursor, gap_id: int) -> KeptReceipt | None:
+    """Return the receipt of a gap, None before it is closed."""
+    cursor.execute(
+        "SELECT requests, rows_found, rows_missing, digest_before, digest_after, checked_at FROM repair_receipts "
+        "WHERE gap_id = %s",
+        (gap_id,),
+    )
+    row: tuple[Any, ...] | None = cursor.fetchone()
+    return None if row is None else KeptReceipt(*row)
+
+
+def _lack_of(cursor: Cursor, gap: Gap) -> Lack:
+    return lack(cursor, gap.series_id, gap.window, gap.sequences)
+
+
+def _take_off_found(cursor: Cursor, gap: Gap, lacking: Lack) -> int:
+    """Return what was found since the last time; trades of it are expected no longer on the gap's behalf."""
+    found = gap.missing - lacking.missing - told_so_far(cursor, gap.gap_id).found
+    if gap.sequences is not None and found:
+        change_account(cursor, [Change(gap.series_id, gap.account_day, expected=-found)])
+    return found
+
+
+def _close(
+    cursor: Cursor, gap: Gap, lacking: Lack, to: GapState, *, by: str, why: str, evidence: Mapping[str, object]
+) -> Receipt:
+    found = _take_off_found(cursor, gap, lacking)
+    move(cursor, gap, to, by=by, why=why, evidence={**evidence, "found": found})
+    told = told_so_far(cursor, gap.gap_id)
+    write_receipt(cursor, gap.gap_id, requests=told.requests, found=told.found, lack=lacking)
+    lost = [Change(gap.series_id, day, lost=missing) for day, missing in sorted(lacking.by_day.items())]
+    change_account(cursor, lost)
+    return Receipt(gap.gap_id, to, told.found, lacking.missing)
+
+
+def _close_as_filled(cursor: Cursor, gap: Gap, lacking: Lack, *, by: str) -> Receipt:
+    why = "nothing of it is missing any more"
+    if gap.state is GapState.OPEN:
+        gap = move(cursor, gap, GapState.CLASSIFIED, by=by, why=why)
+    if gap.state is GapState.CLASSIFIED:
+        gap = move(cursor, gap, GapState.REPAIRING, by=by, why=why)
+    return _close(cursor, gap, lacking, GapState.REPAIRED, by=by, why=why, evidence={})

@@ -1,0 +1,77 @@
+"""What the checks found, brought into the ledger of gaps and into quarantine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from tapekeeper.model.gap import Cause
+from tapekeeper.model.window import Window
+from tapekeeper.store import gaps, outages
+from tapekeeper.store.bad_candles import take_out
+from tapekeeper.store.candle_gaps import filled_candle_gaps, open_candle_gap
+from tapekeeper.store.catalogue import resolution_of
+from tapekeeper.store.trade_gaps import filled_trade_gaps, open_gap
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from psycopg2.extensions import cursor as Cursor
+
+    from tapekeeper.model.gap import Gap
+    from tapekeeper.model.quality import Hole
+
+_FOUND_BY_A_CHECK: Final = {"found_by": "a check"}
+
+
+def record_holes(cursor: Cursor, holes: Sequence[Hole], *, by: str) -> list[Gap]:
+    """Make gaps of holes, and return those that are new; what is recorded or held meanwhile makes none.
+
+    Nobody knows yet why they are there: they stay open until an outage, a person or a repair says more.
+    """
+    # In the order of the series, whose locks are taken one after the other.
+    ordered = sorted(holes, key=lambda hole: (hole.series_id, hole.window))
+    return [gap for hole in ordered for gap in _record(cursor, hole, by, _FOUND_BY_A_CHECK)]
+
+
+def close_filled(cursor: Cursor, series_ids: Sequence[int], *, by: str) -> int:
+    """Close the gaps of series that wait for a repair and of which nothing is missing any more; return how many."""
+    filled = [*filled_candle_gaps(cursor, series_ids), *filled_trade_gaps(cursor, series_ids)]
+    return sum(gaps.close_filled(cursor, gap_id, by=by) is not None for gap_id in filled)
+
+
+def classify_by_outages(cursor: Cursor, *, by: str) -> int:
+    """Tell gaps of unknown cause from the outages that they lie in, and return how many."""
+    explained = outages.gaps_explained(cursor)
+    for gap_id, kind, source in explained:
+        gaps.learn_cause(cursor, gap_id, kind, by=by, why=f"the venue was away: {source}")
+    return len(explained)
+
+
+def quarantine_rows(cursor: Cursor, series_id: int, open_times: Sequence[int], *, reason: str, by: str) -> int:
+    """Take candles that contradict themselves out of the table, and return how many there were.
+
+    Open times are in microseconds since 1970. The holes that the candles leave are in the ledger at once.
+    """
+    taken = take_out(cursor, series_id, open_times, reason=reason)
+    if taken:
+        step = resolution_of(cursor, series_id).microseconds
+        for window in _runs(taken, step):
+            open_candle_gap(cursor, series_id, window, cause=Cause.UNKNOWN, by=by, evidence={"quarantined": reason})
+    return len(taken)
+
+
+def _record(cursor: Cursor, hole: Hole, by: str, evidence: Mapping[str, object]) -> list[Gap]:
+    if hole.sequences is None:
+        return open_candle_gap(cursor, hole.series_id, hole.window, cause=Cause.UNKNOWN, by=by, evidence=evidence)
+    return open_gap(cursor, hole.series_id, hole.window, hole.sequences, cause=Cause.UNKNOWN, by=by, evidence=evidence)
+
+
+def _runs(open_times: Sequence[int], step: int) -> list[Window]:
+    """Return the windows of ascending open times that follow each other."""
+    runs: list[Window] = []
+    for moment in open_times:
+        if runs and runs[-1].end == moment:
+            runs[-1] = Window(runs[-1].start, moment + step)
+        else:
+            runs.append(Window(moment, moment + step))
+    return runs

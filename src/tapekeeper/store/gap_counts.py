@@ -1,0 +1,94 @@
+"""What a gap lacks: counted in the table of its dataset, which alone proves a repair."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from tapekeeper.clock import MICROSECONDS_PER_SECOND, day_of
+from tapekeeper.errors import InvariantBroken
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from psycopg2.extensions import cursor as Cursor
+
+    from tapekeeper.model.gap import Sequences
+    from tapekeeper.model.window import Window
+
+_SLACK: Final = timedelta(days=1)
+"""Trades of a gap are looked for this far around its window, which spares the partitions of all other days."""
+_HELD_TRADES: Final = """
+    SELECT count(*), md5(coalesce(string_agg(trade_seq::text, ',' ORDER BY trade_seq), ''))
+    FROM (
+        SELECT DISTINCT trade_seq
+        FROM option_trades
+        JOIN series USING (instrument_id)
+        WHERE series_id = %(series_id)s AND trade_seq BETWEEN %(first)s AND %(last)s
+            AND event_time >= %(from)s AND event_time < %(to)s
+    ) AS held
+"""
+_HELD_CANDLES: Final = """
+    SELECT (open_time AT TIME ZONE 'UTC')::date, count(*)
+    FROM candles
+    WHERE series_id = %(series_id)s AND open_time >= %(start)s AND open_time < %(end)s
+    GROUP BY 1
+"""
+# Open time and values, so that a receipt tells a candle that was changed from one that was not.
+_DIGEST_OF_CANDLES: Final = """
+    SELECT md5(coalesce(string_agg(
+        concat_ws(',', extract(epoch FROM open_time)::bigint, open, high, low, close, volume, cost, trade_count),
+        ';' ORDER BY open_time
+    ), ''))
+    FROM candles
+    WHERE series_id = %(series_id)s AND open_time >= %(start)s AND open_time < %(end)s
+"""
+
+
+class Lack(NamedTuple):
+    """What is not held of a gap, in the unit of the dataset."""
+
+    by_day: dict[date, int]
+    """Only days that lack something; trades count for the day of the window's end."""
+    digest: str
+    """MD5 of what is held, in order."""
+
+    @property
+    def missing(self) -> int:
+        """How much is not held."""
+        return sum(self.by_day.values())
+
+
+def lack(cursor: Cursor, series_id: int, window: Window, sequences: Sequences | None) -> Lack:
+    """Count what a series does not hold of sequence numbers or, without them, of the grid points of a window.
+
+    Raises:
+        InvariantBroken: there are neither sequence numbers nor a grid, so that nothing can be counted.
+    """
+    if sequences is not None:
+        return _lack_of_trades(cursor, series_id, window, sequences)
+    cursor.execute("SELECT resolution_seconds FROM series WHERE series_id = %s", (series_id,))
+    row = cursor.fetchone()
+    if row is None or not row[0]:
+        raise InvariantBroken(f"series {series_id} has no grid, and no sequence numbers were given: nothing is counted")
+    return _lack_of_candles(cursor, series_id, window, row[0] * MICROSECONDS_PER_SECOND)
+
+
+def _lack_of_trades(cursor: Cursor, series_id: int, window: Window, sequences: Sequences) -> Lack:
+    start, end = window.as_datetimes()
+    numbers = {"series_id": series_id, "first": sequences.first, "last": sequences.last}
+    cursor.execute(_HELD_TRADES, {**numbers, "from": start - _SLACK, "to": end + _SLACK})
+    ((rows, digest),) = cursor.fetchall()
+    missing = len(sequences) - rows
+    return Lack({day_of(window.end - 1): missing} if missing else {}, digest)
+
+
+def _lack_of_candles(cursor: Cursor, series_id: int, window: Window, step: int) -> Lack:
+    start, end = window.as_datetimes()
+    values = {"series_id": series_id, "start": start, "end": end}
+    cursor.execute(_HELD_CANDLES, values)
+    held = dict(cursor.fetchall())
+    wanted = {day: part.grid_points(step) for day, part in window.days()}
+    cursor.execute(_DIGEST_OF_CANDLES, values)
+    ((digest,),) = cursor.fetchall()
+    return Lack({day: points - held.get(day, 0) for day, points in wanted.items() if points > held.get(day, 0)}, digest)
