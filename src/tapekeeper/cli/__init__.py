@@ -6,7 +6,7 @@ import logging
 
 import click
 
-from tapekeeper.cli import backfill, local, setup, status
+from tapekeeper.cli import backfill, explain, local, setup, status
 from tapekeeper.cli.group import Commands
 
 
@@ -29,6 +29,7 @@ for _command in (
     backfill.plan,
     backfill.backfill,
     status.status,
+    explain.explain,
     local.demo,
     local.up,
 ):

@@ -1,0 +1,220 @@
+"""Lineage: from a row back to the chunk and the requests that brought it, or from a hole to its cause."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from tapekeeper.clock import day_of, from_microseconds, now_microseconds, to_microseconds
+from tapekeeper.errors import ConfigInvalid
+from tapekeeper.model.instrument import Instrument
+from tapekeeper.model.resolution import Resolution
+from tapekeeper.model.series import DERIBIT_OPTION_QUOTES, Dataset, Series, dataset_named
+from tapekeeper.model.window import Window
+from tapekeeper.store.explanation import (
+    DayAccount,
+    Explanation,
+    FollowedWindow,
+    GapStory,
+    QuarantinedRow,
+    SeriesLineage,
+)
+from tapekeeper.store.gaps import events_of, find_gap, receipt_of
+from tapekeeper.store.origins import chunks_over, requests_before_arrival, requests_of_repairs, sessions_at
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from psycopg2.extensions import cursor as Cursor
+
+_SERIES: Final = """
+    SELECT series_id, dataset, resolution_seconds, venue, name, kind, currency, listed_at,
+        least(expires_at, delisted_at), tick_size, strike, option_type
+    FROM series
+    JOIN instruments USING (instrument_id)
+    WHERE name = %(name)s AND (%(dataset)s::text IS NULL OR dataset = %(dataset)s)
+    ORDER BY dataset, resolution_seconds
+"""
+_CANDLE: Final = """
+    SELECT open_time, open, high, low, close, volume, cost, trade_count
+    FROM candles
+    WHERE series_id = %(series_id)s AND open_time = %(moment)s
+"""
+# Coverage knows the first and the last tick of each day, so that at most one day of the table is looked through.
+_TICK: Final = """
+    WITH last_day AS (
+        SELECT first_event_time, least(last_event_time, %(moment)s) AS last_event_time
+        FROM coverage
+        WHERE series_id = %(series_id)s AND first_event_time <= %(moment)s
+        ORDER BY day DESC
+        LIMIT 1
+    )
+    SELECT {columns}
+    FROM {table}
+    WHERE instrument_id = (SELECT instrument_id FROM series WHERE series_id = %(series_id)s)
+        AND event_time >= (SELECT first_event_time FROM last_day)
+        AND event_time <= (SELECT last_event_time FROM last_day)
+    ORDER BY event_time DESC, {sequence} DESC
+    LIMIT 1
+"""
+_TICKS: Final = {
+    "option_quotes": {
+        "sequence": "change_id",
+        "columns": "event_time, received_at, change_id, bid_price, bid_size, ask_price, ask_size, mark_price,"
+        " underlying_price, mark_iv, bid_iv, ask_iv, open_interest, from_ticker",
+    },
+    "option_trades": {
+        "sequence": "trade_seq",
+        "columns": "event_time, received_at, trade_seq, trade_id, price, size, side, iv, index_price, mark_price,"
+        " liquidation, combo_id, block_trade_id",
+    },
+}
+_FOLLOWED: Final = "SELECT window_start, window_end, reason FROM followed WHERE series_id = %s ORDER BY window_start"
+_DAY: Final = "SELECT day, expected, held, explained, state FROM series_days WHERE series_id = %s AND day = %s"
+_GAPS: Final = """
+    SELECT gap_id
+    FROM data_gaps
+    WHERE series_id = %(series_id)s AND (
+        (window_start <= %(moment)s AND window_end > %(moment)s)
+        OR (first_sequence <= %(sequence)s AND last_sequence >= %(sequence)s)
+    )
+    ORDER BY gap_id
+"""
+_QUARANTINED: Final = """
+    SELECT event_time, reason, content, first_seen_at, times_seen
+    FROM quarantine
+    WHERE series_id = %(series_id)s AND event_time >= %(start)s AND event_time < %(end)s
+    ORDER BY event_time, quarantine_id
+"""
+_NEAR_NAMES: Final = 3
+
+
+def explain(cursor: Cursor, instrument: str, moment: int, *, dataset: Dataset | None = None) -> Explanation:
+    """Tell where the rows of an instrument at a moment come from, or why there are none.
+
+    `moment` is in microseconds since 1970. Of candles the one that holds the moment is meant, of ticks the last up to
+    it. Every dataset and resolution of the instrument is told of, unless one dataset is named.
+
+    Raises:
+        ConfigInvalid: nobody ever asked to hold anything of the instrument, or of this dataset.
+    """
+    found = _series(cursor, instrument, dataset)
+    if not found:
+        raise ConfigInvalid(_why_unknown(cursor, instrument, dataset))
+    now = now_microseconds()
+    lineages = tuple(_lineage(cursor, series, moment, now) for series in found)
+    return Explanation(instrument, from_microseconds(moment), lineages)
+
+
+def gap_story(cursor: Cursor, gap_id: int) -> GapStory:
+    """Return a gap with all that became of it.
+
+    Raises:
+        ConfigInvalid: there is none of this id.
+    """
+    return GapStory(find_gap(cursor, gap_id), tuple(events_of(cursor, gap_id)), receipt_of(cursor, gap_id))
+
+
+def _series(cursor: Cursor, instrument: str, dataset: Dataset | None) -> list[Series]:
+    cursor.execute(_SERIES, {"name": instrument, "dataset": dataset.name if dataset else None})
+    return [
+        Series(
+            series_id=series_id,
+            dataset=dataset_named(dataset_name),
+            instrument=Instrument(
+                venue=venue,
+                name=name,
+                kind=kind,
+                currency=currency,
+                listed_at=to_microseconds(listed_at),
+                expires_at=None if expires_at is None else to_microseconds(expires_at),
+                tick_size=tick_size,
+                strike=strike,
+                option_type=option_type,
+            ),
+            resolution=Resolution(seconds),
+        )
+        for (
+            series_id, dataset_name, seconds, venue, name, kind, currency, listed_at, expires_at, tick_size, strike,
+            option_type,
+        ) in cursor.fetchall()
+    ]  # fmt: skip
+
+
+def _why_unknown(cursor: Cursor, instrument: str, dataset: Dataset | None) -> str:
+    cursor.execute("SELECT DISTINCT name FROM instruments JOIN series USING (instrument_id)")
+    names = [name for (name,) in cursor.fetchall()]
+    if dataset is not None and instrument in names:
+        return f"nobody ever asked to hold {dataset.name} of {instrument}: leave the dataset out to see what is held"
+    near = difflib.get_close_matches(instrument.upper(), names, n=_NEAR_NAMES)
+    hint = (
+        f"did you mean {' or '.join(near)}?" if near else "type the name as the venue writes it, such as BTC-PERPETUAL"
+    )
+    return f"nobody ever asked to hold anything of {instrument!r}: {hint}"
+
+
+def _lineage(cursor: Cursor, series: Series, moment: int, now: int) -> SeriesLineage:
+    window = _looked_at(series, moment)
+    start, end = window.as_datetimes()
+    row = _row(cursor, series, start)
+    known = SeriesLineage(series, start, end, from_microseconds(now), row, day=_day(cursor, series, window.start))
+    key = {"series_id": series.series_id, "moment": start}
+    cursor.execute(_FOLLOWED, (series.series_id,))
+    followed = tuple(FollowedWindow(*each) for each in cursor.fetchall())
+    cursor.execute(_GAPS, {**key, "sequence": (row or {}).get("trade_seq")})
+    gap_ids = [gap_id for (gap_id,) in cursor.fetchall()]
+    gaps = tuple(gap_story(cursor, gap_id) for gap_id in gap_ids)
+    known = replace(known, followed=followed, gaps=gaps, quarantined=_quarantined(cursor, known))
+    return _with_candle_work(cursor, known) if known.has_candles else _with_tick_work(cursor, known)
+
+
+def _looked_at(series: Series, moment: int) -> Window:
+    step = series.resolution.microseconds
+    return Window(moment // step * step, moment // step * step + step) if step else Window(moment, moment + 1)
+
+
+def _row(cursor: Cursor, series: Series, moment: datetime) -> dict[str, Any] | None:
+    tick = _TICKS.get(series.dataset.table)
+    sql = _CANDLE if tick is None else _TICK.format(table=series.dataset.table, **tick)
+    cursor.execute(sql, {"series_id": series.series_id, "moment": moment})
+    found = cursor.fetchone()
+    return (
+        None if found is None else dict(zip((column.name for column in cursor.description or ()), found, strict=True))
+    )
+
+
+def _day(cursor: Cursor, series: Series, moment: int) -> DayAccount | None:
+    cursor.execute(_DAY, (series.series_id, day_of(moment)))
+    found = cursor.fetchone()
+    return DayAccount(*found) if found else None
+
+
+def _quarantined(cursor: Cursor, known: SeriesLineage) -> tuple[QuarantinedRow, ...]:
+    """Return the rows that cannot be believed: of the candle, or after the last tick up to the moment."""
+    is_tick = known.row is not None and not known.has_candles
+    start = known.row["event_time"] if is_tick and known.row is not None else known.window_start
+    cursor.execute(_QUARANTINED, {"series_id": known.series.series_id, "start": start, "end": known.window_end})
+    return tuple(QuarantinedRow(*each) for each in cursor.fetchall())
+
+
+def _with_candle_work(cursor: Cursor, known: SeriesLineage) -> SeriesLineage:
+    series_id = known.series.series_id
+    chunks = chunks_over(cursor, series_id, known.window_start)
+    return replace(known, chunks=chunks, requests=requests_of_repairs(cursor, series_id, known.window_start))
+
+
+def _with_tick_work(cursor: Cursor, known: SeriesLineage) -> SeriesLineage:
+    row = known.row
+    came = known.window_start if row is None else row["received_at"]
+    with_sessions = replace(known, sessions=sessions_at(cursor, came))
+    if known.series.dataset == DERIBIT_OPTION_QUOTES:
+        cursor.execute("SELECT accounted_until FROM series_totals WHERE series_id = %s", (known.series.series_id,))
+        found = cursor.fetchone()
+        return replace(with_sessions, accounted_until=found[0] if found else None)
+    if row is None:
+        return with_sessions
+    requests = requests_before_arrival(
+        cursor, known.series.instrument, sequence=row["trade_seq"], event_time=row["event_time"], received_at=came
+    )
+    return replace(with_sessions, requests=requests)

@@ -1,0 +1,206 @@
+"""Origins: what may have brought a row: chunks of backfills, requests to the venue, live connections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from itertools import groupby
+from typing import TYPE_CHECKING, Final
+
+from tapekeeper.clock import MICROSECONDS_PER_MILLISECOND, to_microseconds
+from tapekeeper.store.plain import plain_fields
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import cursor as Cursor
+
+    from tapekeeper.model.instrument import Instrument
+
+_CHUNKS: Final = """
+    SELECT run.run_id, run.run_key, run.state, run.mode, chunk.window_start, chunk.window_end,
+        (extract(epoch FROM chunk.window_end - chunk.window_start) / run.resolution_seconds)::bigint,
+        chunk.state, chunk.attempts, chunk.rows_fetched, chunk.rows_inserted, chunk.rows_updated, chunk.rows_unchanged,
+        chunk.rows_rejected, chunk.error, chunk.finished_at
+    FROM backfill_chunks AS chunk
+    JOIN backfill_runs AS run USING (run_id)
+    WHERE chunk.series_id = %(series_id)s AND chunk.window_start <= %(moment)s AND chunk.window_end > %(moment)s
+"""
+_REQUESTS_OF_CHUNKS: Final = """
+    SELECT run_id, window_start, requested_at, method, parameters, status, outcome, reason, latency_seconds, bytes,
+        attempt
+    FROM unnest(%(runs)s::bigint[], %(starts)s::timestamptz[]) AS chunk (run_id, window_start)
+    JOIN api_requests USING (run_id, window_start)
+    WHERE series_id = %(series_id)s
+    ORDER BY run_id, window_start, requested_at, request_id
+"""
+_REQUESTS_OF_REPAIRS: Final = """
+    SELECT requested_at, method, parameters, status, outcome, reason, latency_seconds, bytes, attempt
+    FROM api_requests
+    WHERE run_id IS NULL AND series_id = %(series_id)s
+        AND (parameters ->> 'start_timestamp')::bigint <= %(milliseconds)s
+        AND (parameters ->> 'end_timestamp')::bigint >= %(milliseconds)s
+    ORDER BY requested_at, request_id
+"""
+# A collector asks for many instruments at once, so its requests belong to no series; the rows come right after them.
+_REQUESTS_BEFORE_ARRIVAL: Final = """
+    SELECT requested_at, method, parameters, status, outcome, reason, latency_seconds, bytes, attempt
+    FROM api_requests
+    WHERE venue = %(venue)s AND outcome = 'ok'
+        AND requested_at > %(received_at)s - interval '1 minute' AND requested_at <= %(received_at)s
+        AND (
+            (
+                parameters ->> 'currency' IN (%(currency)s, 'any')
+                AND (parameters ->> 'start_timestamp')::bigint <= %(milliseconds)s
+                AND (parameters ->> 'end_timestamp')::bigint >= %(milliseconds)s
+            )
+            OR (
+                parameters ->> 'instrument_name' = %(name)s
+                AND (parameters ->> 'start_seq')::bigint <= %(sequence)s
+                AND (parameters ->> 'end_seq')::bigint >= %(sequence)s
+            )
+        )
+    ORDER BY requested_at, request_id
+"""
+_SESSIONS: Final = """
+    SELECT session_id, collector, opened_at, closed_at, close_reason, channels
+    FROM collector_sessions
+    WHERE opened_at <= %(moment)s AND (closed_at IS NULL OR closed_at > %(moment)s)
+    ORDER BY opened_at
+"""
+
+
+class Effect(StrEnum):
+    """What a chunk did to a row that is held, as far as its counts tell."""
+
+    BROUGHT = "brought it"
+    MAY_HAVE_CHANGED = "may have brought or changed it"
+    """It changed some rows of its window and left others alone."""
+    LEFT_ALONE = "changed nothing"
+    """All that it brought was held already, as it is."""
+    NOTHING = "brought nothing"
+
+    @property
+    def is_change(self) -> bool:
+        """The row may be what it is because of this chunk."""
+        return self in (Effect.BROUGHT, Effect.MAY_HAVE_CHANGED)
+
+
+@dataclass(frozen=True, slots=True)
+class ApiRequest:
+    """One question to a venue."""
+
+    requested_at: datetime
+    method: str
+    parameters: Mapping[str, object]
+    status: int | None
+    """The HTTP status; None where no whole answer came."""
+    outcome: str
+    reason: str
+    latency_seconds: float
+    bytes: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class CoveringChunk:
+    """A chunk of a backfill whose window holds the moment."""
+
+    run_id: int
+    run_key: str
+    run_state: str
+    mode: str
+    window_start: datetime
+    window_end: datetime
+    grid_points: int
+    state: str
+    attempts: int
+    fetched: int
+    inserted: int
+    updated: int
+    unchanged: int
+    rejected: int
+    error: str | None
+    finished_at: datetime | None
+    requests: tuple[ApiRequest, ...] = ()
+
+    @property
+    def effect(self) -> Effect:
+        """What it did to a row of its window that is held, judged by its own counts alone."""
+        if self.inserted == self.grid_points:
+            return Effect.BROUGHT
+        if self.inserted + self.updated:
+            return Effect.MAY_HAVE_CHANGED
+        return Effect.LEFT_ALONE if self.unchanged else Effect.NOTHING
+
+    def as_json(self) -> dict[str, object]:
+        """Return it as an object for scripts, with times as ISO 8601 in UTC."""
+        return {"effect": self.effect.value, **plain_fields(self)}
+
+
+@dataclass(frozen=True, slots=True)
+class CollectorSession:
+    """A live connection."""
+
+    session_id: str
+    collector: str
+    opened_at: datetime
+    closed_at: datetime | None
+    close_reason: str | None
+    channels: int
+
+
+def chunks_over(cursor: Cursor, series_id: int, moment: datetime) -> tuple[CoveringChunk, ...]:
+    """Return the chunks whose window holds a moment, with their requests: those that changed its row first."""
+    key = {"series_id": series_id, "moment": moment}
+    cursor.execute(_CHUNKS, key)
+    chunks = [CoveringChunk(*each) for each in cursor.fetchall()]
+    keys = {"runs": [chunk.run_id for chunk in chunks], "starts": [chunk.window_start for chunk in chunks]}
+    cursor.execute(_REQUESTS_OF_CHUNKS, {**key, **keys})
+    requests = {
+        chunk_key: tuple(ApiRequest(*each[2:]) for each in rows)
+        for chunk_key, rows in groupby(cursor.fetchall(), key=lambda row: (row[0], row[1]))
+    }
+    return changed_first(
+        replace(chunk, requests=requests.get((chunk.run_id, chunk.window_start), ())) for chunk in chunks
+    )
+
+
+def requests_of_repairs(cursor: Cursor, series_id: int, moment: datetime) -> tuple[ApiRequest, ...]:
+    """Return the requests for a moment of a series that belong to no chunk of a backfill."""
+    cursor.execute(_REQUESTS_OF_REPAIRS, {"series_id": series_id, "milliseconds": _milliseconds(moment)})
+    return tuple(ApiRequest(*each) for each in cursor.fetchall())
+
+
+def requests_before_arrival(
+    cursor: Cursor, instrument: Instrument, *, sequence: int, event_time: datetime, received_at: datetime
+) -> tuple[ApiRequest, ...]:
+    """Return the requests that asked for a trade right before it came; none, if it came live."""
+    asked_for = {
+        "venue": instrument.venue,
+        "currency": instrument.currency,
+        "name": instrument.name,
+        "sequence": sequence,
+        "milliseconds": _milliseconds(event_time),
+        "received_at": received_at,
+    }
+    cursor.execute(_REQUESTS_BEFORE_ARRIVAL, asked_for)
+    return tuple(ApiRequest(*each) for each in cursor.fetchall())
+
+
+def sessions_at(cursor: Cursor, moment: datetime) -> tuple[CollectorSession, ...]:
+    """Return the live connections that were open at a moment."""
+    cursor.execute(_SESSIONS, {"moment": moment})
+    return tuple(CollectorSession(*each) for each in cursor.fetchall())
+
+
+def changed_first(chunks: Iterable[CoveringChunk]) -> tuple[CoveringChunk, ...]:
+    """Return chunks in the order of what they did to a row: those that changed it first, and the earlier the sooner."""
+    never = datetime.max.replace(tzinfo=UTC)
+    return tuple(
+        sorted(chunks, key=lambda chunk: (not chunk.effect.is_change, chunk.finished_at or never, chunk.run_id))
+    )
+
+
+def _milliseconds(moment: datetime) -> int:
+    return to_microseconds(moment) // MICROSECONDS_PER_MILLISECOND
