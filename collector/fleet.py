@@ -11,6 +11,7 @@ from tapekeeper.venues.deribit import channels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from uuid import UUID
 
     from collector.session import Session
     from collector.settings import CollectorSettings
@@ -52,6 +53,11 @@ class Fleet:
     def not_accepted(self) -> int:
         """How many channels the venue would not take, for now."""
         return sum(len(session.keeper.not_accepted) for session in list(self._sessions.values()) if session.connected)
+
+    @property
+    def session_ids(self) -> list[UUID]:
+        """Of the connections as they are now."""
+        return [session.session_id for session in self._sessions.values()]
 
     def follow(self, names: Sequence[str]) -> None:
         """Follow these instruments and no others; those that stay keep their connection."""

@@ -8,18 +8,25 @@ from typing import TYPE_CHECKING, Final
 
 from collector.instrument_tape import MissingTrades
 from tapekeeper.clock import MICROSECONDS_PER_DAY, MICROSECONDS_PER_SECOND, now_microseconds
-from tapekeeper.errors import TapekeeperError
+from tapekeeper.errors import RetryLater, TapekeeperError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from collector.fleet import Fleet
     from collector.instruments import InstrumentChoice
     from collector.registry import Registry
+    from collector.series_cache import SeriesCache
     from collector.settings import CollectorSettings
     from collector.sweep import Sweep
     from collector.tape import Tape
     from collector.venue_rest import VenueRest
     from tapekeeper.model.instrument import Instrument
+    from tapekeeper.store.option_series import OptionSeries
 
+PATIENCE_SECONDS: Final = 3.0
+"""How long the database is waited for before the stream begins without it."""
+_LOOK_SECONDS: Final = 0.02
 _NEWS_SECONDS: Final = 0.5
 _RETRY_SECONDS: Final = 5.0
 _EXPIRY_MOMENT: Final = 8 * 3_600 * MICROSECONDS_PER_SECOND
@@ -40,6 +47,7 @@ class Following:
         registry: Registry,
         choice: InstrumentChoice,
         rest: VenueRest,
+        cache: SeriesCache,
     ) -> None:
         self.quotes_series: dict[int, int] = {}
         """The series of the quotes of every instrument that was ever followed, by instrument."""
@@ -50,6 +58,8 @@ class Following:
         self._registry = registry
         self._choice = choice
         self._rest = rest
+        self._cache = cache
+        self._resuming: asyncio.Task[None] | None = None
         self._instruments: dict[str, Instrument] = {}
         self._has_news = asyncio.Event()
 
@@ -62,18 +72,53 @@ class Following:
         """Choose anew soon: the venue told of a listing or of an end."""
         self._has_news.set()
 
-    async def resume(self, collector: str) -> None:
-        """Go on where the last process of this name ended."""
-        known = await self._registry.resume(collector)
-        for name, (series, position, gaps) in known.items():
-            self.quotes_series[series.instrument_id] = series.quotes_series_id
-            tape = self._tape.add(name, series, position)
-            tape.missing_trades = [
-                MissingTrades(gap.sequences.first, gap.sequences.last, gap.missing) for gap in gaps if gap.sequences
-            ]
+    async def begin(self, collector: str, has_drained: Callable[[], bool]) -> None:
+        """Go on where the last process of this name ended; without the database, with what is known on disk.
+
+        Args:
+            collector: the name.
+            has_drained: whether everything is committed that the last process left on disk.
+        """
+        self._resuming = asyncio.create_task(self._resume(collector, has_drained))
+        await asyncio.wait({self._resuming}, timeout=PATIENCE_SECONDS if self._cache else None)
+        if self._is_adrift:
+            log.warning("the database is away: what is known of instruments is streamed to disk until it is back")
 
     async def run(self) -> None:
         """Choose every hour, after each expiry, and when there are news."""
+        if self._resuming is None:
+            raise RuntimeError("begin comes first")
+        try:
+            await asyncio.gather(self._resuming, self._keep_choosing())
+        finally:
+            self._resuming.cancel()
+
+    @property
+    def _is_adrift(self) -> bool:
+        """Whether nobody knows yet where the last process ended."""
+        return self._resuming is not None and not self._resuming.done()
+
+    async def _resume(self, collector: str, has_drained: Callable[[], bool]) -> None:
+        while not has_drained():
+            await asyncio.sleep(_LOOK_SECONDS)
+        known = await self._registry.resume(collector, lambda: self._fleet.session_ids)
+        adrift = {tape.name for tape in self._tape.tapes}
+        for name, (series, position, gaps) in known.items():
+            self._remember({name: series})
+            tape = self._tape.moor(name, position) if name in adrift else self._tape.add(name, series, position)
+            tape.missing_trades = [
+                MissingTrades(gap.sequences.first, gap.sequences.last, gap.missing) for gap in gaps if gap.sequences
+            ]
+        for name in adrift - known.keys():
+            self._tape.moor(name, None)
+        self._cache.keep({name: series for name, (series, _, _) in known.items()})
+        self._sweep.request()
+        self.hear_news()
+
+    def _remember(self, series: Mapping[str, OptionSeries]) -> None:
+        self.quotes_series |= {one.instrument_id: one.quotes_series_id for one in series.values()}
+
+    async def _keep_choosing(self) -> None:
         while True:
             seconds = await self._choose()
             try:
@@ -94,7 +139,8 @@ class Following:
             return _RETRY_SECONDS
         first = not self._instruments
         now = self._tape.now
-        for name in self._tape.names:
+        # What is adrift cannot be ended yet: the hole before it is not told.
+        for name in [] if self._is_adrift else self._tape.names:
             if name not in chosen:
                 self._tape.end(name, min(now, await self._expiry_of(name) or now))
         waiting = await self._add([one for name, one in chosen.items() if name not in self._tape.names], first=first)
@@ -114,15 +160,24 @@ class Following:
         return self._instruments[name].expires_at
 
     async def _add(self, instruments: list[Instrument], *, first: bool) -> bool:
-        """Follow more instruments; return whether some have to wait until their last life is told to its end."""
+        """Follow more instruments; return whether some wait: for the database, or for the end of a last life."""
         ending = {tape.name for tape in self._tape.tapes}
         new = [one for one in instruments if one.name not in ending]
-        for name, series in (await self._registry.ensure(new)).items():
-            self.quotes_series[series.instrument_id] = series.quotes_series_id
-            self._tape.add(name, series, None)
-        if new and not first:
-            log.info("%d more instruments are followed", len(new))
-        return len(new) < len(instruments)
+        is_adrift = self._is_adrift
+        found = {one.name: known for one in new if (known := self._cache.get(one.name))}
+        if not is_adrift:
+            try:
+                found = await self._registry.ensure(new)
+            except RetryLater as error:
+                log.warning("%d instruments wait for the database: %s", len(new), error)
+                return True
+            self._cache.keep(found)
+        self._remember(found)
+        for name, series in found.items():
+            self._tape.add(name, series, None, is_adrift=is_adrift)
+        if found and not first:
+            log.info("%d more instruments are followed", len(found))
+        return len(found) < len(instruments)
 
     def _seconds_to_next_choice(self) -> float:
         into_day = now_microseconds() % MICROSECONDS_PER_DAY

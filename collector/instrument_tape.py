@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tapekeeper.clock import MICROSECONDS_PER_SECOND
+from tapekeeper.model.gap import Cause
 from tapekeeper.model.quote import Quote
 from tapekeeper.venues.deribit.book import Book, BookState, ChainBroken, TopChange
 from tapekeeper.venues.deribit.trade_chain import TradeChain
@@ -13,7 +14,6 @@ from tapekeeper.venues.deribit.trade_chain import TradeChain
 if TYPE_CHECKING:
     from collector.notes import Evidence
     from collector.session import Session
-    from tapekeeper.model.gap import Cause
     from tapekeeper.store.option_series import OptionSeries, Position
     from tapekeeper.venues.deribit.messages import BookMessage, TickerMessage
 
@@ -46,11 +46,11 @@ class MissingTrades:
 class InstrumentTape:
     """The state of one instrument; moments in microseconds since 1970."""
 
-    def __init__(self, name: str, series: OptionSeries, last_trade_seq: int | None) -> None:
+    def __init__(self, name: str, series: OptionSeries) -> None:
         self.name = name
         self.series = series
         self.book = Book()
-        self.chain = TradeChain(last_trade_seq)
+        self.chain = TradeChain()
         self.session: Session | None = None
         """Where its channels are subscribed."""
         self.hole: Hole | None = None
@@ -65,6 +65,8 @@ class InstrumentTape:
         self.last_book_time = 0
         self.last_trade_time = 0
         self.is_followed = False
+        self.is_adrift = True
+        """Nobody knows yet where the database is: until then nothing is accounted, and trades are left to a sweep."""
         self.accounted_until = 0
         self.ends_at: int | None = None
         """Set once it is followed no longer."""
@@ -77,12 +79,25 @@ class InstrumentTape:
         """Whether its quotes are verified at this moment."""
         return self.hole is None and self.book.state is BookState.LIVE
 
-    def resume(self, position: Position, hole: Hole) -> None:
-        """Go on after a restart where the database is."""
+    def moor(self, position: Position | None) -> Hole | None:
+        """Learn where the database is; return the hole from there to the first quote, if quotes came meanwhile.
+
+        Trades are asked for from there on, so the chain begins where the held ones end.
+        """
+        self.is_adrift, was_followed, open_hole = False, self.is_followed, self.hole
+        until = None if position is None else position.accounted_until
+        if position is None or until is None or (was_followed and until >= self.accounted_until):
+            # The database knows it from us alone.
+            if was_followed:
+                self.trades_hole = Hole(self.accounted_until, Cause.RESTART, {})
+            return None
+        hole = Hole(until, Cause.RESTART, {"last_trade_seq": position.last_trade_seq})
+        self.chain = TradeChain(position.last_trade_seq)
+        self.last_trade_time = position.last_trade_time or 0
         self.is_followed, self.wanted_from = True, 0
         self.accounted_until = hole.start // MICROSECONDS_PER_SECOND * MICROSECONDS_PER_SECOND
-        self.last_trade_time = position.last_trade_time or 0
-        self.hole = self.trades_hole = hole
+        self.trades_hole, self.hole = hole, open_hole if was_followed else hole
+        return hole if was_followed else None
 
     def apply_book(self, message: BookMessage, received_at: int, now: int) -> Quote | ChainBroken | None:
         """Take a frame of the book; return the quote that it makes, or how it breaks the chain.

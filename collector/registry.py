@@ -15,7 +15,8 @@ from tapekeeper.store.option_series import ensure_option_series, followed_option
 from tapekeeper.store.sessions import close_abandoned_sessions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
+    from uuid import UUID
 
     from psycopg2.extensions import cursor as Cursor
 
@@ -40,7 +41,7 @@ class Known(NamedTuple):
 
 
 class Registry:
-    """Asks the database from the event loop, in a thread, and waits for it where it is away."""
+    """Asks the database from the event loop, in a thread."""
 
     def __init__(self, settings: Settings, collector_settings: CollectorSettings) -> None:
         self._settings = collector_settings
@@ -51,11 +52,14 @@ class Registry:
         )
         self._lock = asyncio.Lock()
 
-    async def resume(self, collector: str) -> dict[str, Known]:
-        """Return what was followed when a collector of this name ended, and note that its connections are gone."""
+    async def resume(self, collector: str, living: Callable[[], Collection[UUID]]) -> dict[str, Known]:
+        """Return what was followed when a collector of this name ended, and note that its connections are gone.
+
+        Waits for the database where it is away. `living` tells which connections are not gone, because they are ours.
+        """
 
         def ask(cursor: Cursor) -> dict[str, Known]:
-            close_abandoned_sessions(cursor, collector=collector, closed_at=now_microseconds())
+            close_abandoned_sessions(cursor, collector=collector, closed_at=now_microseconds(), living=living())
             followed = {name: series for name, series in followed_options(cursor).items() if self._is_ours(name)}
             places = positions(cursor, [series.instrument_id for series in followed.values()])
             gaps: dict[int, list[Gap]] = {}
@@ -66,10 +70,19 @@ class Registry:
                 for name, series in followed.items()
             }
 
-        return await self._run(ask)
+        while True:
+            try:
+                return await self._run(ask)
+            except RetryLater as error:
+                log.warning("the database is waited for: %s", error)
+                await asyncio.sleep(min(error.after_seconds, 1.0))
 
     async def ensure(self, instruments: Iterable[Instrument]) -> dict[str, OptionSeries]:
-        """Return the ids of instruments, made where they are new."""
+        """Return the ids of instruments, made where they are new.
+
+        Raises:
+            RetryLater: the database is away.
+        """
         wanted = list(instruments)
         return await self._run(lambda cursor: ensure_option_series(cursor, wanted))
 
@@ -84,9 +97,4 @@ class Registry:
 
     async def _run(self, work: Callable[[Cursor], Result]) -> Result:
         async with self._lock:
-            while True:
-                try:
-                    return await asyncio.to_thread(self._database.run, work)
-                except RetryLater as error:
-                    log.warning("the database is waited for: %s", error)
-                    await asyncio.sleep(min(error.after_seconds, 1.0))
+            return await asyncio.to_thread(self._database.run, work)

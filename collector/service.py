@@ -17,6 +17,7 @@ from collector.metrics import Levels
 from collector.notes import SessionClosed, SessionOpened
 from collector.pace import Pace
 from collector.registry import Registry
+from collector.series_cache import SeriesCache
 from collector.session import Session
 from collector.spool import Spool
 from collector.stats import Stats
@@ -84,6 +85,7 @@ class Collector:
             self._registry,
             InstrumentChoice(collector_settings, self._rest),
             self._rest,
+            SeriesCache(collector_settings.spool_directory, settings.database.url.get_secret_value()),
         )
         self.writer = Writer(
             _database_of(settings),
@@ -199,9 +201,7 @@ class Collector:
     # What goes on all the time.
 
     async def _stream(self) -> None:
-        while not self.writer.has_drained:
-            await asyncio.sleep(0.02)
-        await self._following.resume(self.name)
+        await self._following.begin(self.name, lambda: self.writer.has_drained)
         await asyncio.gather(
             self._following.run(),
             self._sweep.run(),

@@ -79,17 +79,34 @@ class Tape:
         """The venue's time, in microseconds since 1970."""
         return self.clock.at(self._monotonic())
 
-    def add(self, name: str, series: OptionSeries, position: Position | None) -> InstrumentTape:
-        """Take an instrument; `position` is where the database is if the instrument was followed when we started."""
-        tape = InstrumentTape(name, series, None if position is None else position.last_trade_seq)
-        if position is not None and position.accounted_until is not None:
-            evidence: Evidence = {"last_trade_seq": position.last_trade_seq}
-            tape.resume(position, Hole(position.accounted_until, Cause.RESTART, evidence))
-            if not self._has_trades:
-                tape.trades_hole = None
-            if not self._has_book:
-                tape.hole = None
-        self._tapes[name] = tape
+    def add(
+        self, name: str, series: OptionSeries, position: Position | None, *, is_adrift: bool = False
+    ) -> InstrumentTape:
+        """Take an instrument; `position` is where the database is if the instrument was followed when we started.
+
+        It is adrift where the database cannot be asked for that: `moor` tells it later.
+        """
+        tape = self._tapes[name] = InstrumentTape(name, series)
+        if not is_adrift:
+            self.moor(name, position)
+        return tape
+
+    def moor(self, name: str, position: Position | None) -> InstrumentTape:
+        """Tell where the database is with an instrument that is adrift; None if it is not followed there.
+
+        What came before its first snapshot is a hole from there on. Its trades were left alone: the next sweep brings
+        all of them.
+        """
+        tape = self._tapes[name]
+        first_quote, hole = tape.accounted_until, tape.moor(position)
+        if hole is not None and self._has_book:
+            self._lose(tape, hole, first_quote)
+        if not self._has_trades:
+            tape.trades_hole = None
+        if not self._has_book:
+            tape.hole = None
+        if tape.subscribed_at is not None:
+            tape.subscribed_at = self.now + MARGIN
         return tape
 
     def end(self, name: str, moment: int) -> None:
@@ -215,7 +232,7 @@ class Tape:
         """Note for every followed instrument up to where all frames are in the buffer."""
         spans = []
         for tape in self._tapes.values():
-            if tape.is_followed and tape.trades_hole is None and tape.ends_at is None:
+            if tape.is_followed and not tape.is_adrift and tape.trades_hole is None and tape.ends_at is None:
                 end = tape.hole.start if tape.hole else self._verified_at(tape.session)
                 span = _span(tape, end)
                 if span is not None:
@@ -245,8 +262,10 @@ class Tape:
 
     def _close_hole(self, tape: InstrumentTape, end: int) -> None:
         hole, tape.hole = tape.hole, None
-        if hole is None or end <= hole.start:
-            return
+        if hole is not None and hole.start < end:
+            self._lose(tape, hole, end)
+
+    def _lose(self, tape: InstrumentTape, hole: Hole, end: int) -> None:
         self._counters.gaps_recorded[hole.cause] += 1
         self._buffer.note(QuotesLost(tape.series.quotes_series_id, hole.start, end, hole.cause, hole.evidence))
 

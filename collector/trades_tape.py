@@ -46,7 +46,7 @@ class TradesTape:
         rows, filled = [], []
         for trade in message.trades:
             tape = self._tapes.get(trade.instrument_name)
-            if tape is None:
+            if tape is None or tape.is_adrift:
                 continue
             known = tape.chain.accept(trade.trade_seq)
             if known is Known.DUPLICATE:
@@ -75,7 +75,7 @@ class TradesTape:
         missed: dict[str, list[VenueTrade]] = {}
         for trade in sorted(trades, key=lambda trade: trade.trade_seq):
             tape = self._tapes.get(trade.instrument_name)
-            if tape is None:
+            if tape is None or tape.is_adrift:
                 continue
             is_wanted = trade.event_time >= tape.wanted_from
             if is_wanted and trade.event_time >= _settled_before(tape, asked_at):

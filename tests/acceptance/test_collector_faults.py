@@ -23,6 +23,7 @@ from tests.support.collector import (
     missing_quotes,
     rows,
     running_collector,
+    settle,
     wait_until_accounted,
 )
 from tests.support.full_disk import small_disk
@@ -184,6 +185,44 @@ def test_a_disk_without_room_drops_quotes_that_are_counted_exactly_and_no_trade(
     told = "SELECT sum((evidence->>'quotes')::int), min(cause), max(cause) FROM data_gaps"
     assert len(missing) == dropped
     assert rows(url, told) == [(dropped, "spool_full", "spool_full")]
+
+
+def test_it_begins_without_the_database_and_finds_its_place_when_that_is_back(
+    server: EmbeddedPostgres, simulator: Simulator, tmp_path: Path
+) -> None:
+    url = server.url()
+    with running_collector(url, simulator, tmp_path) as collector:
+        collector.wait_until_ready()
+        let_it_stream(url)
+        server.stop()
+        wait_for(lambda: collector.metric("tapekeeper_collector_spool_bytes") > 5_000)
+        began = now_microseconds()
+        collector.kill()
+    with running_collector(url, simulator, tmp_path) as collector:
+        collector.wait_until_fresh(len(NAMES))
+        ended = now_microseconds()
+        assert collector.readiness() == (503, {"subscribed": True, "writing": False, "fresh": True})
+        spooled = collector.metric("tapekeeper_collector_spool_bytes")
+        wait_for(lambda: collector.metric("tapekeeper_collector_spool_bytes") > spooled + 20_000)
+        before = now_microseconds()
+        control(simulator, "/control/cut", {"how": "clean"})
+        wait_for(lambda: collector.metric("tapekeeper_collector_reconnects_total", "closed") == 1)
+        collector.wait_until_fresh(len(NAMES))
+        after = now_microseconds()
+        new = "ETH-27DEC30-9600-C"
+        list_option(simulator, new)
+        server.start()
+        collector.wait_until_ready()
+        collector.wait_until_fresh(len(NAMES) + 1)
+        end = wait_until_accounted(url, (*NAMES, new), now_microseconds() + 2_500_000)
+        assert collector.terminate() == 0
+    settle(simulator, [new])
+    assert_true(url, simulator, (*NAMES, new), end)
+    for name in NAMES:
+        assert [cause for *_, cause, _ in gaps(url, name)] == ["restart", "disconnect"]
+    assert_gaps_are_short(url, NAMES, [(began, ended), (before, after)])
+    killed = "SELECT count(*) FILTER (WHERE close_reason LIKE '%%killed'), count(*) FROM collector_sessions"
+    assert rows(url, killed) == [(1, 3)]
 
 
 def test_a_clock_that_jumps_moves_no_row_and_no_gap(database_url: str, simulator: Simulator, tmp_path: Path) -> None:

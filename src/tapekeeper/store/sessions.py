@@ -8,6 +8,7 @@ from tapekeeper.clock import from_microseconds
 from tapekeeper.store.candles import storable
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from uuid import UUID
 
     from psycopg2.extensions import cursor as Cursor
@@ -57,13 +58,16 @@ def close_session(
     return cursor.rowcount == 1
 
 
-def close_abandoned_sessions(cursor: Cursor, *, collector: str, closed_at: int) -> int:
-    """Note that the sessions of a collector that was killed have ended at the latest now, and return how many."""
+def close_abandoned_sessions(cursor: Cursor, *, collector: str, closed_at: int, living: Collection[UUID] = ()) -> int:
+    """Note that the sessions of a collector that was killed have ended at the latest now, and return how many.
+
+    `living` are those of the process that has taken its place.
+    """
     cursor.execute(
         """
         UPDATE collector_sessions SET closed_at = greatest(opened_at, %s), close_reason = 'the collector was killed'
-        WHERE collector = %s AND closed_at IS NULL
+        WHERE collector = %s AND closed_at IS NULL AND session_id <> ALL(%s::uuid[])
         """,
-        (from_microseconds(closed_at), collector),
+        (from_microseconds(closed_at), collector, [str(session_id) for session_id in living]),
     )
     return cursor.rowcount

@@ -288,6 +288,49 @@ def test_a_restart_goes_on_where_the_database_is() -> None:
     assert (span.series_id, span.start) == (11, until // SECOND * SECOND)
 
 
+@pytest.mark.parametrize("until", [TIME - 100 * SECOND, None])
+def test_what_is_adrift_makes_quotes_and_waits_with_the_rest(until: int | None) -> None:
+    world = World()
+    world.tape.add(NAME, OptionSeries(1, 11, 12), None, is_adrift=True)
+    world.subscribe()
+    world.book(5, None)
+    world.trades(9)
+    world.book(6, 5, bid=2.0)
+    world.tape.account()
+    taken = world.buffer.take(10)
+    moment = -(-(TIME + SECOND) // SECOND) * SECOND
+    assert taken.announced == [Followed([11, 12], moment)]
+    assert (len(taken.quotes), taken.trades, taken.notes) == (2, [], [])
+    tape = world.tape.moor(NAME, Position(last_trade_seq=7, accounted_until=until))
+    world.seconds += 30.0
+    world.swept(8, 9, at=TIME + 1_950_000)
+    world.tape.swept(TIME + 30 * SECOND, [NAME])
+    world.send(ticker_channel(NAME), ticker(timestamp=TIME_MS + 33_000), after=1.0)
+    world.tape.account()
+    taken = world.buffer.take(10)
+    assert [row.trade_seq for row in taken.trades] == [8, 9]
+    accounted = taken.notes[-1]
+    assert isinstance(accounted, Accounted)
+    if until is None:
+        assert accounted.spans[0].start == moment
+        assert [type(note) for note in taken.notes] == [TradesFetched, Accounted]
+    else:
+        lost = taken.notes[0]
+        assert isinstance(lost, QuotesLost)
+        assert (lost.start, lost.end, lost.cause) == (until, moment, Cause.RESTART)
+        assert accounted.spans[0].start == until // SECOND * SECOND
+    assert not tape.is_adrift
+
+
+def test_a_trade_before_the_first_one_that_came_is_not_taken_for_held(world: World) -> None:
+    world.book(5, None)
+    world.trades(9, after=5.0)
+    world.seconds += 30.0
+    world.swept(7, 8, 9, at=TIME + 3 * SECOND)
+    taken = world.buffer.take(10)
+    assert sorted(row.trade_seq for row in taken.trades) == [7, 8, 9]
+
+
 def test_seconds_are_accounted_once_and_only_up_to_a_hole(world: World) -> None:
     world.book(5, None)
     world.send(ticker_channel(NAME), ticker(timestamp=TIME_MS + 10_000), after=9.0)

@@ -68,7 +68,7 @@ def test_every_trade_is_new_once_and_every_hole_is_told_once(numbers: list[int],
         verdict = chain.accept(number)
         if isinstance(verdict, TradeGap):
             told += range(verdict.first_missing, verdict.last_missing + 1)
-        assert (verdict is Known.DUPLICATE) == (number in held or number <= start)
+        assert (verdict is Known.DUPLICATE) == (number in held or number <= (last or 0))
         held.add(number)
     assert len(told) == len(set(told))
     newest = max(start, *numbers)

@@ -50,12 +50,13 @@ class TradeChain:
         if last is not None and trade_seq <= last:
             return Known.NEW if self._fill(trade_seq) else Known.DUPLICATE
         self.last_trade_seq = trade_seq
-        if last is None or trade_seq == last + 1:
+        if trade_seq == (last or 0) + 1:
             return Known.NEW
-        gap = TradeGap(last + 1, trade_seq - 1)
+        gap = TradeGap((last or 0) + 1, trade_seq - 1)
         self._missing.append(gap)
         del self._missing[:-MISSING_RANGES_MAXIMUM]
-        return gap
+        # Where nothing was known nothing is said to be missing; but what comes late is none that came before.
+        return Known.NEW if last is None else gap
 
     def _fill(self, trade_seq: int) -> bool:
         for position, (first, last) in enumerate(self._missing):
