@@ -58,7 +58,7 @@ def kept(database: Database) -> list[tuple[Any, ...]]:
 def test_requests_of_two_days_land_in_partitions_with_their_chunk(database: Database) -> None:
     log = ApiRequestLog(database)
     log.record(record(START - 1))
-    log.chunk = Chunk(7, 3, "BTC-PERPETUAL", Window(START, START + 60_000_000), 1)
+    log.purpose = Chunk(7, 3, "BTC-PERPETUAL", Window(START, START + 60_000_000), 1)
     log.record(record(START, status=None))
     assert kept(database) == [
         (from_microseconds(START - 1), 200, "ok", "BTC-PERPETUAL", None, None, None),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from tapekeeper.backfill.cut import cut
 from tapekeeper.clock import format_moment
@@ -14,23 +14,10 @@ from tapekeeper.store import candles, catalogue, coverage, runs, unfinished_runs
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
 
-    from tapekeeper.model.candle import CandleAnswer
+    from tapekeeper.backfill.venue import CandleVenue
     from tapekeeper.model.instrument import Instrument
-    from tapekeeper.model.resolution import Resolution
     from tapekeeper.settings import Settings
     from tapekeeper.store.database import Database
-
-
-class CandleVenue(Protocol):
-    """What a backfill of candles needs from a venue."""
-
-    def instrument(self, name: str) -> Instrument:
-        """Return the instrument; raise RequestRejected if there is none of this name."""
-        ...
-
-    def candles(self, instrument_name: str, window: Window, resolution: Resolution) -> CandleAnswer:
-        """Return what the venue tells about one window of at most one chunk."""
-        ...
 
 
 def make_plan(

@@ -20,8 +20,8 @@ from tapekeeper.store.runs import LeaseLost
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
 
-    from tapekeeper.backfill.plan import CandleVenue
-    from tapekeeper.model.backfill import BackfillRequest
+    from tapekeeper.backfill.venue import Venue
+    from tapekeeper.model.backfill import BackfillRequest, Purpose
     from tapekeeper.model.candle import CandleAnswer
     from tapekeeper.settings import Settings
     from tapekeeper.store.database import Database
@@ -38,9 +38,11 @@ class WorkerTools:
     """What one worker thread has for itself."""
 
     database: Database
-    venue: CandleVenue
-    about_to_fetch: Callable[[Chunk], None]
-    """Told which chunk the next requests are for."""
+    venue: Venue
+    about_to_fetch: Callable[[Purpose], None]
+    """Told what the next requests are for, such as a chunk."""
+    requests_made: Callable[[], int]
+    """Tells how often the venue was asked so far."""
     close: Callable[[], None]
 
 

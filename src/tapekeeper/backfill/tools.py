@@ -11,6 +11,7 @@ from tapekeeper.store.api_requests import ApiRequestLog
 from tapekeeper.store.candles import INCOMING_TABLE
 from tapekeeper.store.database import Database
 from tapekeeper.store.rate_budgets import ConnectionSlots, DatabaseRateBudget, LocalRateBudget, local_share
+from tapekeeper.store.ticks import INCOMING_TABLES
 from tapekeeper.venues.deribit.limits import GET_INSTRUMENTS_LIMIT, rest_limit
 from tapekeeper.venues.deribit.rest import DeribitRest
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from tapekeeper.backfill.runner import MakeTools
     from tapekeeper.http.rate_budget import Priority
-    from tapekeeper.model.backfill import Chunk
+    from tapekeeper.model.backfill import Purpose
     from tapekeeper.model.series import Dataset
     from tapekeeper.settings import Settings
 
@@ -48,7 +49,9 @@ def open_database(settings: Settings, *, application_name: str, prepare: str = "
 def _deribit(
     settings: Settings, priority: Priority, while_waiting: Callable[[], None], local: LocalRateBudget
 ) -> WorkerTools:
-    data = open_database(settings, application_name="tapekeeper backfill", prepare=INCOMING_TABLE)
+    data = open_database(
+        settings, application_name="tapekeeper backfill", prepare=f"{INCOMING_TABLE}; {INCOMING_TABLES}"
+    )
     # A permit that a crash forgets costs one request too many; waiting for the disk would cost every request.
     side = open_database(settings, application_name="tapekeeper budget", prepare="SET synchronous_commit = off")
     log = ApiRequestLog(side)
@@ -67,8 +70,8 @@ def _deribit(
         on_wait=while_waiting,
     )
 
-    def about_to_fetch(chunk: Chunk) -> None:
-        log.chunk = chunk
+    def about_to_fetch(purpose: Purpose) -> None:
+        log.purpose = purpose
 
     def close() -> None:
         client.close()
@@ -76,4 +79,4 @@ def _deribit(
         side.close()
 
     venue = DeribitRest(client, DatabaseRateBudget(side, GET_INSTRUMENTS_LIMIT))
-    return WorkerTools(data, venue, about_to_fetch, close)
+    return WorkerTools(data, venue, about_to_fetch, lambda: log.count, close)

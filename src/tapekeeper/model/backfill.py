@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol
 
 from tapekeeper.model.instrument import Instrument
 from tapekeeper.model.resolution import Resolution
@@ -82,6 +83,25 @@ class BackfillPlan:
     def estimated_seconds(self) -> float:
         """How long the requests take at the granted pace."""
         return self.requests / self.requests_per_second
+
+
+class Purpose(Protocol):
+    """What requests are for, as it is kept with each of them."""
+
+    @property
+    def run_id(self) -> int | None:
+        """The backfill; None for what is asked for apart from backfills, such as by a repair."""
+        ...
+
+    @property
+    def series_id(self) -> int:
+        """Whose rows are asked for."""
+        ...
+
+    @property
+    def window(self) -> Window:
+        """The part of the series."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
 
     from tapekeeper.http.request_log import RequestRecord
-    from tapekeeper.model.backfill import Chunk
+    from tapekeeper.model.backfill import Purpose
     from tapekeeper.store.database import Database
 
 _WAITING_MAXIMUM: Final = 10_000
@@ -32,16 +32,19 @@ class ApiRequestLog:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._waiting: deque[tuple[RequestRecord, Chunk | None]] = deque()
+        self._waiting: deque[tuple[RequestRecord, Purpose | None]] = deque()
         self._days_with_partition: set[date] = set()
-        self.chunk: Chunk | None = None
+        self.purpose: Purpose | None = None
         """What the next requests are for."""
+        self.count = 0
+        """Requests so far."""
         self.dropped = 0
         """Records lost because the database was away for too long."""
 
     def record(self, record: RequestRecord) -> None:
         """Write a record, and those that waited for the database."""
-        self._waiting.append((record, self.chunk))
+        self.count += 1
+        self._waiting.append((record, self.purpose))
         if len(self._waiting) > _WAITING_MAXIMUM:
             self._waiting.popleft()
             self.dropped += 1
@@ -65,11 +68,11 @@ class ApiRequestLog:
                 latency_seconds, bytes, attempt, run_id, series_id, window_start)
             VALUES %s
             """,
-            [_row(record, chunk) for record, chunk in self._waiting],
+            [_row(record, purpose) for record, purpose in self._waiting],
         )
 
 
-def _row(record: RequestRecord, chunk: Chunk | None) -> tuple[object, ...]:
+def _row(record: RequestRecord, purpose: Purpose | None) -> tuple[object, ...]:
     return (
         from_microseconds(record.requested_at),
         record.venue,
@@ -82,7 +85,7 @@ def _row(record: RequestRecord, chunk: Chunk | None) -> tuple[object, ...]:
         record.latency_seconds,
         record.bytes,
         record.attempt,
-        chunk.run_id if chunk else None,
-        chunk.series_id if chunk else None,
-        from_microseconds(chunk.window.start) if chunk else None,
+        purpose.run_id if purpose else None,
+        purpose.series_id if purpose else None,
+        from_microseconds(purpose.window.start) if purpose else None,
     )

@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 
     from psycopg2.extensions import cursor as Cursor
 
-_LIST: Final = """
+_SELECT_LISTED: Final = """
     SELECT gap_id, series_id, window_start, window_end, first_sequence, last_sequence, missing, cause, state, evidence,
         dataset, name, resolution_seconds, opened_at, closed_at, next_attempt_at, found_empty_at, attempts
     FROM data_gaps
     JOIN series USING (series_id)
     JOIN instruments USING (instrument_id)
+"""
+_WANTED: Final = """
     WHERE (%(dataset)s::text IS NULL OR dataset = %(dataset)s)
         AND (%(states)s::text[] IS NULL OR state = ANY(%(states)s))
     ORDER BY closed_at IS NOT NULL, window_end DESC, missing DESC, gap_id
@@ -130,12 +132,10 @@ def postpone_repair(
     by: str,
     why: str,
     requests: int = 0,
-    found_empty_at: int | None = None,
 ) -> Gap:
-    """Note that a repair could not be finished and when to try again; moments in microseconds since 1970.
+    """Note that a repair could not be finished and when to try again, in microseconds since 1970.
 
     What it brought is counted in the table and taken off at once, so that the account is true meanwhile.
-    `found_empty_at` is when the venue was asked and had none of what is still missing; the first time is kept.
 
     Raises:
         InvariantBroken: the gap is not being repaired, or there is none of this id.
@@ -143,15 +143,18 @@ def postpone_repair(
     gap = locked_gap(cursor, gap_id)
     found = _take_off_found(cursor, gap, _lack_of(cursor, gap))
     evidence = {"requests": requests, "found": found}
-    postponed = move(
-        cursor, gap, GapState.CLASSIFIED, by=by, why=why, next_attempt_at=next_attempt_at, evidence=evidence
+    return move(cursor, gap, GapState.CLASSIFIED, by=by, why=why, next_attempt_at=next_attempt_at, evidence=evidence)
+
+
+def note_empty(cursor: Cursor, gap_id: int, asked_at: int) -> None:
+    """Keep when the venue was asked and had none of what is still missing; the first time stays.
+
+    `asked_at` is in microseconds since 1970.
+    """
+    cursor.execute(
+        "UPDATE data_gaps SET found_empty_at = least(found_empty_at, %s) WHERE gap_id = %s",
+        (from_microseconds(asked_at), gap_id),
     )
-    if found_empty_at is not None:
-        cursor.execute(
-            "UPDATE data_gaps SET found_empty_at = least(found_empty_at, %s) WHERE gap_id = %s",
-            (from_microseconds(found_empty_at), gap_id),
-        )
-    return postponed
 
 
 def close_gap(
@@ -223,7 +226,7 @@ def find_gap(cursor: Cursor, gap_id: int) -> Gap:
     cursor.execute(SELECT_GAPS + " WHERE gap_id = %s", (gap_id,))
     row = cursor.fetchone()
     if row is None:
-        raise ConfigInvalid(f"there is no gap {gap_id}: `tapekeeper gaps list` tells which there are")
+        raise _unknown(gap_id)
     return gap_of(row)
 
 
@@ -232,8 +235,21 @@ def list_gaps(
 ) -> list[ListedGap]:
     """Return gaps, of all datasets and in all states unless told, those first that are not closed, newest first."""
     wanted = None if states is None else [state.value for state in states]
-    cursor.execute(_LIST, {"dataset": dataset, "states": wanted, "limit": limit})
-    return [ListedGap(gap_of(row[:_GAP_WIDTH]), *row[_GAP_WIDTH:]) for row in cursor.fetchall()]
+    cursor.execute(_SELECT_LISTED + _WANTED, {"dataset": dataset, "states": wanted, "limit": limit})
+    return [_listed(row) for row in cursor.fetchall()]
+
+
+def listed_gap(cursor: Cursor, gap_id: int) -> ListedGap:
+    """Return a gap with what a person needs to recognise it.
+
+    Raises:
+        ConfigInvalid: there is none of this id.
+    """
+    cursor.execute(_SELECT_LISTED + " WHERE gap_id = %s", (gap_id,))
+    row = cursor.fetchone()
+    if row is None:
+        raise _unknown(gap_id)
+    return _listed(row)
 
 
 def events_of(cursor: Cursor, gap_id: int) -> list[GapEvent]:
@@ -257,6 +273,14 @@ def receipt_of(cursor: Cursor, gap_id: int) -> KeptReceipt | None:
     )
     row: tuple[Any, ...] | None = cursor.fetchone()
     return None if row is None else KeptReceipt(*row)
+
+
+def _listed(row: tuple[Any, ...]) -> ListedGap:
+    return ListedGap(gap_of(row[:_GAP_WIDTH]), *row[_GAP_WIDTH:])
+
+
+def _unknown(gap_id: int) -> ConfigInvalid:
+    return ConfigInvalid(f"there is no gap {gap_id}: `tapekeeper gaps list --all` tells which there are")
 
 
 def _lack_of(cursor: Cursor, gap: Gap) -> Lack:

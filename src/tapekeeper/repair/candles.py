@@ -1,0 +1,42 @@
+"""Candles of a gap: fetched chunk by chunk, as a backfill does."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tapekeeper.backfill.cut import cut
+from tapekeeper.repair.fetched import Fetched, RepairPurpose
+from tapekeeper.store import candles
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import cursor as Cursor
+
+    from tapekeeper.backfill.runner import WorkerTools
+    from tapekeeper.model.candle import CandleAnswer
+    from tapekeeper.store.repair_claims import Claim
+
+
+def fetch_candles(tools: WorkerTools, claim: Claim, rows_per_chunk: int) -> Fetched:
+    """Ask the venue for all of a gap; each chunk but the last is written when the next one has come.
+
+    Raises:
+        RetryLater: the venue cannot be asked now; what came before is kept.
+        BadData: an answer cannot be believed as a whole.
+        RequestRejected: the venue refuses for good.
+    """
+    series_id, is_clean = claim.gap.series_id, True
+    written: CandleAnswer | None = None
+    for window in cut([claim.gap.window], claim.resolution.microseconds, rows_per_chunk):
+        if written is not None:
+            tools.database.run(partial(_write, series_id=series_id, answer=written))
+        tools.about_to_fetch(RepairPurpose(series_id, window))
+        written = tools.venue.candles(claim.instrument_name, window, claim.resolution)
+        is_clean = is_clean and not written.rejected
+    return Fetched(is_clean, partial(_write, series_id=series_id, answer=written))
+
+
+def _write(cursor: Cursor, series_id: int, answer: CandleAnswer | None) -> None:
+    if answer is not None:
+        candles.write_candles(cursor, series_id, answer.candles)
+        candles.quarantine(cursor, series_id, answer.rejected)
