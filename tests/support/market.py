@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tapekeeper.model.series import Dataset
 
 DAY = MICROSECONDS_PER_DAY
+SECOND = MICROSECONDS_PER_SECOND
 TICK = 0.5
 _COLUMNS = ("open", "high", "low", "close", "volume", "cost")
 
@@ -132,9 +133,6 @@ def minutes_after(start: int, count: int) -> Window:
     return Window(start, start + count * MINUTE)
 
 
-SECOND = MICROSECONDS_PER_SECOND
-
-
 TODAY = START + 16 * DAY
 NOW = TODAY + 12 * 60 * MINUTE
 """The middle of the running day; 16 days before it are over."""
@@ -152,9 +150,9 @@ def healthy_market(cursor: Cursor) -> dict[str, int]:
     that expired, one that nobody followed for two days; and all of them on a day that is not over.
     """
     bitcoin = follow(cursor, BITCOIN, ALL_DAYS, keep_fresh=True)
-    hold(cursor, bitcoin, market(START, 16 * 1_440 + 700))
+    hold(cursor, bitcoin, market(START, 16 * 1_440 + 720))
     hours = follow(cursor, BITCOIN, ALL_DAYS, resolution=Resolution(3_600))
-    hold(cursor, hours, coarser(market(START, 16 * 1_440 + 660), 60))
+    hold(cursor, hours, coarser(market(START, 16 * 1_440 + 720), 60))
     late = follow(cursor, LISTED_LATE, Window(START + 8 * DAY, NOW), keep_fresh=True)
     born = LISTED_LATE.listed_at // MINUTE * MINUTE
     hold(cursor, late, market(born, (NOW - born) // MINUTE, seed=2, quiet_share=0.9))

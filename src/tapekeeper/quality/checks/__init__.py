@@ -4,12 +4,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from tapekeeper.quality.checks.duplicates import Duplicates
+from tapekeeper.quality.checks.exact_count import ExactCount
+from tapekeeper.quality.checks.freshness import Freshness
 from tapekeeper.quality.checks.gap_detection import GapDetection
+from tapekeeper.quality.checks.long_gaps import LongGaps
+from tapekeeper.quality.checks.ohlcv_sanity import OhlcvSanity
+from tapekeeper.quality.checks.price_jump import PriceJump
 from tapekeeper.quality.checks.row_counts import RowCounts
+from tapekeeper.quality.checks.tick_grid import TickGrid
+from tapekeeper.quality.checks.trade_sequence import TradeSequence
 
 if TYPE_CHECKING:
     from tapekeeper.quality.checks.check import Check
 
-_ALL: Final[tuple[Check, ...]] = (GapDetection(), RowCounts())
+_ALL: Final[tuple[Check, ...]] = (
+    GapDetection(),
+    LongGaps(),
+    OhlcvSanity(),
+    TickGrid(),
+    PriceJump(),
+    RowCounts(),
+    Freshness(),
+    TradeSequence(),
+    Duplicates(),
+    ExactCount(),
+)
 CHECKS: Final[dict[str, Check]] = {check.name: check for check in _ALL}
 """By name, in the order in which they run."""

@@ -136,6 +136,15 @@ def series_labels(cursor: Cursor, series_ids: Iterable[int]) -> dict[int, Series
     return {series_id: SeriesLabel(name, Resolution(seconds)) for series_id, name, seconds in cursor.fetchall()}
 
 
+def series_by_resolution(cursor: Cursor, dataset: Dataset) -> dict[Resolution, list[int]]:
+    """Return the ids of the series of a dataset, ascending, by their resolution."""
+    cursor.execute("SELECT resolution_seconds, series_id FROM series WHERE dataset = %s ORDER BY 1, 2", (dataset.name,))
+    found: dict[Resolution, list[int]] = {}
+    for seconds, series_id in cursor.fetchall():
+        found.setdefault(Resolution(seconds), []).append(series_id)
+    return found
+
+
 def only_row(cursor: Cursor) -> tuple[Any, ...]:
     """Return the row of a statement that returns exactly one."""
     (row,) = cursor.fetchall()

@@ -1,0 +1,164 @@
+"""Does any candle contradict itself?"""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from tapekeeper.clock import format_moment, to_microseconds
+from tapekeeper.model.quality import Severity
+from tapekeeper.model.series import DERIBIT_PERPETUAL_CANDLES
+from tapekeeper.quality.checks.check import (
+    SAMPLE_ROWS,
+    BadRow,
+    Findings,
+    only_row,
+    series_by_resolution,
+    series_labels,
+)
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from psycopg2.extensions import cursor as Cursor
+
+    from tapekeeper.model.resolution import Resolution
+    from tapekeeper.quality.checks.check import Scope
+
+ROWS_AT_ONCE: Final = 10_000
+"""How many bad candles one run takes into quarantine; the next one takes the others."""
+# NaN is greater than every number to PostgreSQL, infinity included.
+_SOUND: Final = """
+    low > 0 AND high < 'infinity'
+    AND open BETWEEN low AND high AND close BETWEEN low AND high
+    AND volume >= 0 AND volume < 'infinity'
+    AND coalesce(cost, 0) >= 0 AND coalesce(cost, 0) < 'infinity'
+    AND date_bin(%(step)s, open_time, 'epoch') = open_time
+"""
+_ROWS: Final = """
+    FROM candles WHERE series_id = ANY(%(series_ids)s) AND open_time >= %(start)s AND open_time < %(end)s
+"""
+_COUNT: Final = f"SELECT count(*), count(*) FILTER (WHERE NOT ({_SOUND})) {_ROWS}"
+_BAD: Final = f"""
+    SELECT series_id, open_time, open, high, low, close, volume, cost
+    {_ROWS} AND NOT ({_SOUND})
+    ORDER BY open_time DESC, series_id
+    LIMIT {ROWS_AT_ONCE}
+"""
+# What came in again has been resolved, and so has what somebody gave up for good.
+_UNRESOLVED: Final = """
+    SELECT kept.series_id, kept.event_time, min(kept.reason), sum(kept.times_seen)::bigint
+    FROM quarantine AS kept
+    JOIN series USING (series_id)
+    WHERE series.dataset = %(dataset)s AND kept.event_time >= %(start)s AND kept.event_time < %(end)s
+        AND NOT EXISTS (
+            SELECT FROM candles WHERE candles.series_id = kept.series_id AND candles.open_time = kept.event_time
+        )
+        AND NOT EXISTS (
+            SELECT FROM data_gaps AS gap
+            WHERE gap.series_id = kept.series_id AND gap.state IN ('permanent', 'accepted')
+                AND gap.window_start <= kept.event_time AND gap.window_end > kept.event_time
+        )
+    GROUP BY kept.series_id, kept.event_time
+    ORDER BY kept.event_time DESC, kept.series_id
+"""
+
+
+class OhlcvSanity:
+    """Held candles that cannot be, and those in quarantine for which no better one came.
+
+    A quiet minute has no volume and one price, the close before it: that is how the venue tells it, and it is sound.
+    What is in quarantine is judged when its day is over, as it may be asked for again until then. A row in quarantine
+    without a time is not judged: what it should have been shows as a hole.
+    """
+
+    name = "ohlcv_sanity"
+    question = "Does any candle contradict itself?"
+    severity = Severity.CRITICAL
+    datasets = (DERIBIT_PERPETUAL_CANDLES.name,)
+
+    def run(self, cursor: Cursor, scope: Scope) -> Findings:
+        """Return the bad candles; `checked` counts candles, `found` those that are bad or missing for being bad."""
+        rows = found = 0
+        bad: list[_Row] = []
+        for resolution, series_ids in series_by_resolution(cursor, scope.dataset).items():
+            counted, contradictory, some = _bad_rows(cursor, scope, resolution, series_ids)
+            rows, found, bad = rows + counted, found + contradictory, bad + some
+        kept = _unresolved(cursor, scope)
+        labels = series_labels(cursor, [row.series_id for row in [*bad, *kept]])
+        sample = tuple(
+            {
+                "series_id": row.series_id,
+                **labels[row.series_id].as_json(),
+                "open_time": format_moment(row.open_time),
+                "reason": row.reason,
+                **row.more,
+            }
+            for row in [*bad, *kept][:SAMPLE_ROWS]
+        )
+        return Findings(
+            checked=rows,
+            found=found + len(kept),
+            figures={"contradictory": found, "in_quarantine": len(kept)},
+            sample=sample,
+            bad_rows=tuple(BadRow(row.series_id, row.open_time, row.reason) for row in bad),
+        )
+
+
+class _Row(NamedTuple):
+    series_id: int
+    open_time: int
+    reason: str
+    more: dict[str, object]
+
+
+def _bad_rows(
+    cursor: Cursor, scope: Scope, resolution: Resolution, series_ids: list[int]
+) -> tuple[int, int, list[_Row]]:
+    """Return how many candles there are, how many are bad, and the newest of these."""
+    start, end = scope.window.as_datetimes()
+    step = timedelta(seconds=resolution.seconds)
+    values = {"series_ids": series_ids, "start": start, "end": end, "step": step}
+    cursor.execute(_COUNT, values)
+    rows, bad = only_row(cursor)
+    if not bad:
+        return rows, 0, []
+    cursor.execute(_BAD, values)
+    return rows, bad, [_judged(*row) for row in cursor.fetchall()]
+
+
+def _judged(series_id: int, opened_at: datetime, *values: Any) -> _Row:
+    names = ("open", "high", "low", "close", "volume", "cost")
+    row = {name: value for name, value in zip(names, values, strict=True) if value is not None}
+    return _Row(series_id, to_microseconds(opened_at), _reason(row), dict(row))
+
+
+def _reason(row: dict[str, float]) -> str:
+    """Return what is wrong with a candle, in words that are the same for all that suffer from it."""
+    if not all(map(math.isfinite, row.values())):
+        return "a value is no finite number"
+    if row["high"] < row["low"]:
+        return "high is below low"
+    if row["low"] <= 0:
+        return "a price is not above zero"
+    for name in ("open", "close"):
+        if not row["low"] <= row[name] <= row["high"]:
+            return f"{name} is outside low and high"
+    for name in ("volume", "cost"):
+        if row.get(name, 0) < 0:
+            return f"{name} is below zero"
+    return "the open time is not on the grid"
+
+
+def _unresolved(cursor: Cursor, scope: Scope) -> list[_Row]:
+    days = scope.closed_days
+    window = days and days.intersect(scope.window)
+    if window is None:
+        return []
+    start, end = window.as_datetimes()
+    cursor.execute(_UNRESOLVED, {"dataset": scope.dataset.name, "start": start, "end": end})
+    return [
+        _Row(series_id, to_microseconds(event_time), f"in quarantine: {reason}", {"times_seen": times_seen})
+        for series_id, event_time, reason, times_seen in cursor.fetchall()
+    ]
