@@ -1,4 +1,4 @@
-"""The Flask application: three routes over one function, and the widget's files."""
+"""The Flask application: what is held as JSON and as a widget, and the reports of the quality runs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from werkzeug.exceptions import HTTPException
 from tapekeeper.errors import ConfigInvalid
 from tapekeeper.model.series import DATASETS, DERIBIT_PERPETUAL_CANDLES, dataset_named
 from tapekeeper.status import DatasetStatus, get_all_statuses, get_intraday_data_status, unavailable
+from tapekeeper_status.reports import serve_reports
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -54,4 +55,5 @@ def create_application(settings: Settings | ConfigInvalid) -> Flask:
     def refused(error: HTTPException) -> ResponseReturnValue:
         return jsonify(ok=False, error=f"{error.name}: {error.description}"), error.code or 500
 
+    serve_reports(application, settings)
     return application

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 METHODS: Final = ("GET", "HEAD")
+POLICY: Final = b"content-security-policy"
 SECURITY_HEADERS: Final = (
     # Airflow shows the page in a frame of its own origin; everything the page needs comes from there too.
     (
-        b"content-security-policy",
+        POLICY,
         b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self';"
         b" connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
     ),
@@ -70,13 +71,19 @@ async def _refuse(send: Send, status: int, reason: str, *headers: tuple[bytes, b
 
 
 def _hardened(send: Send) -> Send:
-    """Return a `send` that puts our headers on every answer, in the place of others of the same name."""
+    """Return a `send` that puts our headers on every answer, in the place of others of the same name.
+
+    A policy that the application has for one of its answers stays: a report carries its own style.
+    """
     names = {name for name, _ in SECURITY_HEADERS}
 
     async def send_hardened(message: Message) -> None:
         if message["type"] == "http.response.start":
-            kept = [header for header in message["headers"] if header[0].lower() not in names]
-            message = {**message, "headers": [*kept, *SECURITY_HEADERS]}
+            given = [(name.lower(), value) for name, value in message["headers"]]
+            own_policy = any(name == POLICY for name, _ in given)
+            kept = [header for header in given if header[0] not in names or header[0] == POLICY]
+            ours = [header for header in SECURITY_HEADERS if header[0] != POLICY or not own_policy]
+            message = {**message, "headers": [*kept, *ours]}
         await send(message)
 
     return send_hardened

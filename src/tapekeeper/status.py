@@ -9,20 +9,25 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from tapekeeper.clock import from_microseconds, now_microseconds
+from tapekeeper.clock import MICROSECONDS_PER_SECOND, from_microseconds, now_microseconds
 from tapekeeper.errors import AuthRejected, DatabaseUnavailable, SchemaTooOld, TapekeeperError
 from tapekeeper.model.series import DATASETS, DERIBIT_PERPETUAL_CANDLES, Dataset, dataset_named
+from tapekeeper.quality.report import PAGE
+from tapekeeper.store.completeness import WINDOWS, dataset_completeness
+from tapekeeper.store.quality_runs import LastQualityRun, last_run, newest_run
 from tapekeeper.store.reader import Reader
 from tapekeeper.store.status_queries import (
     BackfillProgress,
     DatasetTotals,
     backfill_progress,
     dataset_totals,
+    open_gap_counts,
     table_bytes,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from psycopg2.extensions import cursor as Cursor
 
@@ -33,6 +38,8 @@ STALE_AFTER_INTERVALS: Final = 2
 """Data whose newest event is older than this many target intervals are stale."""
 _BYTES_PER_MB: Final = 1_000_000
 _READERS_MAXIMUM: Final = 8
+COMPLETENESS_SECONDS: Final = 60
+"""Completeness is read anew after so long, or after a quality run: it counts a month of all series."""
 _LOG: Final = logging.getLogger(__name__)
 
 # The page is seen by everybody who may log in, the log by those who run the system: hosts and logins stay there.
@@ -73,6 +80,27 @@ class IntradayDataStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class QualityStatus:
+    """What is proven about one dataset."""
+
+    completeness: Mapping[str, float | None] = field(default_factory=lambda: dict.fromkeys(WINDOWS.values()))
+    """By `24h`, `7d`, `30d`: held and explained of expected over days that are over; None where nothing is expected."""
+    gaps_open: int = 0
+    last_run: LastQualityRun | None = None
+    has_report: bool = False
+    """The report of the last run is where this process looks for it."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the fields as the list of datasets shows them."""
+        run = _as_json(self.last_run) | {"has_report": self.has_report} if self.last_run else None
+        return {
+            **{f"completeness_{window}": ratio for window, ratio in self.completeness.items()},
+            "gaps_open": self.gaps_open,
+            "last_quality_run": run,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class DatasetStatus:
     """Everything there is to tell about one dataset."""
 
@@ -82,6 +110,7 @@ class DatasetStatus:
     """Age of the newest event."""
     totals: DatasetTotals = field(default_factory=DatasetTotals)
     backfill: BackfillProgress = field(default_factory=BackfillProgress)
+    quality: QualityStatus = field(default_factory=QualityStatus)
 
     @property
     def completeness(self) -> float | None:
@@ -100,6 +129,7 @@ class DatasetStatus:
             "explained": self.totals.explained,
             "expected": self.totals.expected,
             "completeness": self.completeness,
+            **self.quality.as_json(),
             "chunks_pending": self.backfill.chunks_pending,
             "chunks_failed": self.backfill.chunks_failed,
             "last_run": _as_json(last_run) if last_run else None,
@@ -122,7 +152,11 @@ def get_intraday_data_status(settings: Settings, dataset: str = DERIBIT_PERPETUA
 def get_all_statuses(settings: Settings) -> list[DatasetStatus]:
     """Return everything about every dataset; with the database away, an answer with `ok` False for each of them."""
     try:
-        return _reader(settings).run(_all)
+        reader = _reader(settings)
+        turn = now_microseconds() // (COMPLETENESS_SECONDS * MICROSECONDS_PER_SECOND)
+        completeness = _completeness(reader, turn, reader.run(newest_run))
+        folder = settings.quality.report_folder
+        return reader.run(lambda cursor: _all(cursor, completeness, folder))
     except TapekeeperError as error:
         sentence = _sentence(error)
         return [DatasetStatus(dataset.name, unavailable(dataset, sentence)) for dataset in DATASETS.values()]
@@ -172,22 +206,37 @@ def _intraday(cursor: Cursor, dataset: Dataset, totals: Mapping[str, DatasetTota
     return summarise(dataset, own, size_bytes=share * table_bytes(cursor, dataset.table), now=_now())
 
 
-def _all(cursor: Cursor) -> list[DatasetStatus]:
-    totals = dataset_totals(cursor)
+def _all(
+    cursor: Cursor, completeness: Mapping[str, Mapping[str, float | None]], report_folder: Path
+) -> list[DatasetStatus]:
+    totals, gaps_open = dataset_totals(cursor), open_gap_counts(cursor)
     statuses = []
-    for dataset in DATASETS.values():
+    for name, dataset in DATASETS.items():
         intraday = _intraday(cursor, dataset, totals)
         last = intraday.last_timestamp
+        run = last_run(cursor, name)
         statuses.append(
             DatasetStatus(
-                dataset=dataset.name,
+                dataset=name,
                 intraday=intraday,
                 freshness_seconds=(_now() - last).total_seconds() if last else None,
-                totals=totals.get(dataset.name, DatasetTotals()),
-                backfill=backfill_progress(cursor, dataset.name),
+                totals=totals.get(name, DatasetTotals()),
+                backfill=backfill_progress(cursor, name),
+                quality=QualityStatus(
+                    completeness=completeness.get(name, QualityStatus().completeness),
+                    gaps_open=gaps_open.get(name, 0),
+                    last_run=run,
+                    has_report=run is not None and (report_folder / str(run.run_id) / PAGE).is_file(),
+                ),
             )
         )
     return statuses
+
+
+@lru_cache(maxsize=_READERS_MAXIMUM)
+def _completeness(reader: Reader, _turn: int, _newest_run: object) -> dict[str, dict[str, float | None]]:
+    """Return how complete the datasets are, read anew in each turn and after each quality run."""
+    return reader.run(dataset_completeness)
 
 
 def _now() -> datetime:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -14,8 +14,12 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 from tapekeeper.local.airflow import VIEWER
+from tapekeeper.quality.job import QualityJob
+from tapekeeper.quality.report import write_reports
+from tapekeeper.settings import read_settings
+from tapekeeper.store.database import Database
 from tests.support.api_server import ApiServer, running_api_server
-from tests.support.tape import add_series, forget_everything, move_in_time, table_out_of_sight
+from tests.support.tape import add_days, add_gap, add_series, forget_everything, move_in_time, table_out_of_sight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,6 +42,14 @@ OPTIONS: Final = (
     "--disable-sync",
     "--window-size=1360,900",
 )
+
+# Whatever is wider than its box, but for the calendar, which scrolls.
+CUT_OFF: Final = """
+    return [...document.querySelectorAll('main *')]
+        .filter((each) => !each.closest('.scroll') && !each.closest('svg') && each.scrollWidth > each.clientWidth + 1)
+        .filter((each) => getComputedStyle(each).display !== 'inline')
+        .map((each) => each.outerHTML.slice(0, 200))
+"""
 
 pytestmark = pytest.mark.skipif(
     not (CHROMIUM.exists() and CHROMEDRIVER.exists()),
@@ -65,8 +77,16 @@ class Widget:
 
 
 @pytest.fixture(scope="module")
-def api_server(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    settings = {"TAPEKEEPER_DATABASE_URL": module_database_url}
+def reports(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the reports."""
+    return tmp_path_factory.mktemp("reports")
+
+
+@pytest.fixture(scope="module")
+def api_server(
+    module_database_url: str, reports: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ApiServer]:
+    settings = {"TAPEKEEPER_DATABASE_URL": module_database_url, "TAPEKEEPER_QUALITY_REPORT_FOLDER": str(reports)}
     with running_api_server(tmp_path_factory.mktemp("api-server"), settings, base_path="/desk") as running:
         yield running
 
@@ -112,6 +132,15 @@ def open_widget(browser: webdriver.Chrome) -> Widget:
     widget = Widget(browser)
     widget.wait_for(lambda: browser.find_elements(By.ID, "scraper-updated"), "the page in the frame")
     return widget
+
+
+def check_quality(url: str, reports: Path) -> Path:
+    """Count candles as `tapekeeper check` does, and return the folder of the report."""
+    settings = read_settings({"TAPEKEEPER_DATABASE_URL": url})
+    with QualityJob(settings) as job:
+        summary = job.run(job.request(["deribit.perpetual_candles"], "7d", ["row_counts"]), "by hand", by="test")
+    with closing(Database(url)) as database:
+        return database.run(lambda cursor: write_reports(cursor, summary, reports))
 
 
 def requested(browser: webdriver.Chrome) -> set[str]:
@@ -193,6 +222,51 @@ def test_the_page_is_as_light_or_dark_as_airflow(api_server: ApiServer, browser:
 
     assert shown_in("dark") == "rgb(22, 29, 45)"
     assert shown_in("light") == "rgb(255, 255, 255)"
+
+
+def test_what_is_proven_is_shown_and_leads_to_its_report(
+    api_server: ApiServer, browser: webdriver.Chrome, module_database_url: str, reports: Path
+) -> None:
+    add_series(module_database_url, "BTC-PERPETUAL", first=datetime(2024, 5, 1, tzinfo=UTC), rows=ROWS)
+    add_days(module_database_url, "BTC-PERPETUAL", days=40, lacking={1: 144})
+    add_gap(module_database_url, "BTC-PERPETUAL", days_ago=1, missing=144, state="open")
+    check_quality(module_database_url, reports)
+    log_in(browser, api_server)
+    widget = open_widget(browser)
+    widget.wait_for(lambda: widget.text("scraper-updated").startswith("Updated"), "numbers")
+    row = browser.find_element(By.CSS_SELECTOR, "tr[data-dataset='deribit.perpetual_candles']")
+    assert "24h 90.0 % · 7d 98.5 % · 30d 99.6 %" in row.text
+    assert row.find_element(By.CSS_SELECTOR, "td[data-label='Open gaps']").text == "1"
+    told = row.find_element(By.CLASS_NAME, "complete").get_attribute("title")
+    assert told == f"{ROWS:,} held of {ROWS:,} expected"
+    link = row.find_element(By.CSS_SELECTOR, "td[data-label='Last check'] a")
+    assert link.text.startswith("RED")
+    link.click()
+    widget.wait_for(lambda: browser.find_elements(By.ID, "calendar"), "the report in the frame")
+    assert "Somebody has to look" in browser.find_element(By.TAG_NAME, "h1").text
+    colour = "return getComputedStyle(document.querySelector('.verdict')).borderTopColor"
+    assert browser.execute_script(colour) != browser.execute_script(colour.replace("Top", "Bottom")), "no style"
+    assert not requested(browser)
+
+
+def test_the_report_fits_every_width(
+    browser: webdriver.Chrome, api_server: ApiServer, module_database_url: str, reports: Path
+) -> None:
+    for number in range(5):
+        name = f"BTC_USDC-27DEC26-{number}00000-C-with-a-long-name"
+        add_series(module_database_url, name, first=datetime(2024, 5, 1, tzinfo=UTC), rows=1)
+        add_days(module_database_url, name, days=100, lacking={3: 700})
+        add_gap(module_database_url, name, days_ago=3, missing=700, state=["open", "permanent"][number % 2])
+    browser.get((check_quality(module_database_url, reports) / "report.html").as_uri())
+    for width in (360, 768, 1280):
+        size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        overflow = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        assert browser.execute_script(overflow) == 0, f"the page is wider than {width} pixels"
+        inside = browser.execute_script(CUT_OFF)
+        assert inside == [], f"something is cut off at {width} pixels"
+    newest = "const r = document.querySelector('.calendar td:last-child').getBoundingClientRect(); return r.right"
+    assert browser.execute_script(newest) <= 1280, "the newest days are in view first"
 
 
 def test_the_page_fits_every_width(api_server: ApiServer, browser: webdriver.Chrome, module_database_url: str) -> None:

@@ -15,7 +15,8 @@ from tapekeeper.errors import Stop
 from tapekeeper.local.ports import free_port
 from tapekeeper.local.postgresql import EmbeddedPostgres
 from tapekeeper.model.gap import Cause, Loss
-from tapekeeper.model.series import DATASETS
+from tapekeeper.model.quality import CheckResult, QualityRequest, Severity
+from tapekeeper.model.series import DATASETS, DERIBIT_PERPETUAL_CANDLES
 from tapekeeper.model.window import Window
 from tapekeeper.settings import Settings, read_settings
 from tapekeeper.status import get_all_statuses, get_intraday_data_status
@@ -24,13 +25,16 @@ from tapekeeper.store.database import Database
 from tapekeeper.store.losses import record_losses
 from tapekeeper.store.migrate import migrate
 from tapekeeper.store.option_series import ensure_option_series
+from tapekeeper.store.quality_runs import begin, finish, save_results
 from tapekeeper.store.reader import Reader
 from tapekeeper.store.ticks import INCOMING_TABLES, write_ticks
-from tests.support.tape import add_run, add_series
+from tests.support.tape import add_days, add_gap, add_run, add_series
 from tests.support.ticks import MIDNIGHT, SECOND, option, quote
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from psycopg2.extensions import cursor as Cursor
 
     from tests.support.databases import Databases
 
@@ -107,6 +111,34 @@ def test_quotes_are_told_by_rows_and_judged_by_seconds(database_url: str) -> Non
     assert (told["completeness"], told["is_running"]) == (0.9, True)
     assert told["approx_size_mb"] > 0
     assert statuses["deribit.option_trades"]["rows_total"] == 0
+
+
+def test_what_is_proven_is_told_of_each_dataset(database_url: str, tmp_path: Path) -> None:
+    settings = settings_for(database_url, TAPEKEEPER_QUALITY_REPORT_FOLDER=str(tmp_path))
+    add_series(database_url, "BTC-PERPETUAL", first=minutes_ago(60), rows=30)
+    add_days(database_url, "BTC-PERPETUAL", days=10, lacking={0: 700, 1: 144, 2: 1_440}, explained={2: 1_440})
+    add_gap(database_url, "BTC-PERPETUAL", days_ago=1, missing=144, state="classified")
+    add_gap(database_url, "BTC-PERPETUAL", days_ago=2, missing=1_440, state="permanent")
+
+    def check(cursor: Cursor) -> int:
+        request = QualityRequest((DERIBIT_PERPETUAL_CANDLES,), ("gap_detection",), Window(MIDNIGHT, MIDNIGHT + SECOND))
+        run_id = begin(cursor, "daily", request, by="test")
+        found = CheckResult("gap_detection", DERIBIT_PERPETUAL_CANDLES.name, Severity.CRITICAL, 10, 1)
+        save_results(cursor, run_id, [found])
+        finish(cursor, run_id, "red")
+        return run_id
+
+    with closing(Database(database_url)) as database:
+        run_id = database.run(check)
+    candles, quotes, _ = (status.as_json() for status in get_all_statuses(settings))
+    assert (candles["completeness_24h"], candles["completeness_7d"]) == (0.9, pytest.approx(1 - 0.1 / 7))
+    assert (candles["gaps_open"], quotes["gaps_open"]) == (1, 0)
+    assert (quotes["completeness_24h"], quotes["last_quality_run"]) == (None, None)
+    run = candles["last_quality_run"]
+    assert (run["run_id"], run["state"], run["alarms"], run["has_report"]) == (run_id, "red", 1, False)
+    (tmp_path / str(run_id)).mkdir()
+    (tmp_path / str(run_id) / "report.html").write_text("", encoding="utf-8")
+    assert get_all_statuses(settings)[0].quality.has_report
 
 
 def test_a_database_without_tables_says_what_to_run(databases: Databases) -> None:

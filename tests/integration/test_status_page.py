@@ -11,6 +11,7 @@ import requests
 from tapekeeper.local.airflow import ADMIN, VIEWER
 from tapekeeper.local.ports import free_port
 from tapekeeper.model.series import DATASETS
+from tapekeeper.quality.report import FILES as REPORTS
 from tapekeeper.settings import read_settings
 from tapekeeper_status.application import create_application
 from tests.support.api_server import ApiServer, running_api_server
@@ -22,19 +23,30 @@ if TYPE_CHECKING:
 BASE_PATH = "/airflow"
 PREFIX = "/api/data_status"
 FILES = ["widget.css", "widget.js", "theme.js", "icon.svg"]
+OPEN_PATHS = ["/intraday", "/", "/widget", *(f"/static/{name}" for name in FILES), "/reports/7/"]
 
 
 def every_path() -> list[str]:
     """Return every path of the application, so that a new route is tested too."""
     rules = list(create_application(read_settings({})).url_map.iter_rules())
-    assert [str(rule) for rule in rules if rule.arguments] == ["/static/<path:filename>"]
+    assert {str(rule) for rule in rules if rule.arguments} == {
+        "/static/<path:filename>",
+        "/reports/<int:run_id>/",
+        "/reports/<int:run_id>/<name>",
+    }
     named = [str(rule) for rule in rules if not rule.arguments]
-    return [*named, *(f"/static/{name}" for name in FILES), "/nothing", "//intraday", "/static/../intraday"]
+    reports = ["/reports/7", "/reports/7/", "/reports/8/", *(f"/reports/7/{name}" for name in REPORTS)]
+    static = [f"/static/{name}" for name in FILES]
+    return [*named, *static, *reports, "/nothing", "//intraday", "/static/../intraday"]
 
 
 @pytest.fixture(scope="module")
 def api_server(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    settings = {"TAPEKEEPER_DATABASE_URL": module_database_url}
+    reports = tmp_path_factory.mktemp("reports")
+    (reports / "7").mkdir()
+    for name in REPORTS:
+        (reports / "7" / name).write_text(f"this is {name}", encoding="utf-8")
+    settings = {"TAPEKEEPER_DATABASE_URL": module_database_url, "TAPEKEEPER_QUALITY_REPORT_FOLDER": str(reports)}
     with running_api_server(tmp_path_factory.mktemp("api-server"), settings, base_path=BASE_PATH) as running:
         yield running
 
@@ -56,7 +68,7 @@ def test_no_path_is_open_to_strangers(api_server: ApiServer, path: str) -> None:
     assert requests.get(address, cookies={"_token": "not.a.token"}, timeout=30).status_code in {401, 403}
 
 
-@pytest.mark.parametrize("path", ["/intraday", "/", "/widget", *(f"/static/{name}" for name in FILES)])
+@pytest.mark.parametrize("path", OPEN_PATHS)
 @pytest.mark.parametrize("user", [VIEWER, ADMIN])
 def test_every_path_is_open_to_every_user(api_server: ApiServer, user: str, path: str) -> None:
     token = api_server.token(user)
@@ -84,6 +96,16 @@ def test_the_route_tells_the_numbers(api_server: ApiServer, viewer: requests.Ses
     listed = viewer.get(f"{api_server.url}{PREFIX}/", timeout=30).json()[0]
     assert {name: listed[name] for name in told} == told
     assert (listed["dataset"], listed["series_count"]) == ("deribit.perpetual_candles", 1)
+
+
+def test_a_report_is_shown_under_the_base_path(api_server: ApiServer, viewer: requests.Session) -> None:
+    answer = viewer.get(f"{api_server.url}{PREFIX}/reports/7", timeout=30)
+    assert (answer.text, answer.url) == ("this is report.html", f"{api_server.url}{PREFIX}/reports/7/")
+    assert answer.headers["Content-Security-Policy"].count("style-src 'unsafe-inline'") == 1
+    assert "script-src" not in answer.headers["Content-Security-Policy"]
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert viewer.get(f"{answer.url}gap-report.csv", timeout=30).headers["Content-Type"].startswith("text/csv")
+    assert viewer.get(f"{answer.url}..%2f..%2fcredentials.json", timeout=30).status_code == 404
 
 
 def test_a_missing_schema_is_a_plain_sentence(

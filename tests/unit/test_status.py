@@ -10,7 +10,15 @@ import pytest
 from tapekeeper.errors import ConfigInvalid
 from tapekeeper.model.series import DERIBIT_PERPETUAL_CANDLES
 from tapekeeper.settings import read_settings
-from tapekeeper.status import DatasetStatus, IntradayDataStatus, get_intraday_data_status, summarise, unavailable
+from tapekeeper.status import (
+    DatasetStatus,
+    IntradayDataStatus,
+    QualityStatus,
+    get_intraday_data_status,
+    summarise,
+    unavailable,
+)
+from tapekeeper.store.quality_runs import LastQualityRun
 from tapekeeper.store.status_queries import BackfillProgress, DatasetTotals, LastRun
 
 NOW = datetime(2024, 5, 8, 12, 0, tzinfo=UTC)
@@ -135,6 +143,22 @@ def test_everything_about_a_dataset_is_one_flat_object() -> None:
         "created_at": "2024-05-08T11:59:00Z",
         "finished_at": None,
     }
+
+
+def test_what_is_proven_is_told_beside_it() -> None:
+    checked = LastQualityRun(9, "red", NOW, None, None, NOW, checks=11, alarms=1, warnings=2)
+    quality = QualityStatus({"24h": 1.0, "7d": 0.5, "30d": None}, gaps_open=4, last_run=checked, has_report=True)
+    told = DatasetStatus("any", status_of(DatasetTotals()), quality=quality).as_json()
+    assert [told[f"completeness_{window}"] for window in ("24h", "7d", "30d")] == [1.0, 0.5, None]
+    assert told["gaps_open"] == 4
+    run = told["last_quality_run"]
+    assert (run["run_id"], run["state"], run["started_at"]) == (9, "red", "2024-05-08T12:00:00Z")
+    assert (run["checks"], run["alarms"], run["warnings"], run["has_report"]) == (11, 1, 2, True)
+
+
+def test_before_the_first_check_nothing_is_claimed() -> None:
+    told = DatasetStatus("any", status_of(DatasetTotals())).as_json()
+    assert (told["completeness_7d"], told["gaps_open"], told["last_quality_run"]) == (None, 0, None)
 
 
 def test_completeness_is_unknown_where_nothing_is_expected() -> None:

@@ -20,12 +20,13 @@ LOGIN = "tapekeeper_status.login"
 class Page:
     """The application behind the guard; remembers whether it was reached."""
 
-    def __init__(self) -> None:
+    def __init__(self, *headers: tuple[bytes, bytes]) -> None:
         self.reached = False
+        self._headers = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.reached = True
-        headers = [(b"content-type", b"text/plain"), (b"Cache-Control", b"public")]
+        headers = [(b"content-type", b"text/plain"), (b"Cache-Control", b"public"), *self._headers]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": b"secret numbers"})
 
@@ -125,3 +126,11 @@ def test_every_answer_carries_the_security_headers_once(
     names = [name for name, _ in headers]
     assert len(names) == len(set(names))
     assert set(SECURITY_HEADERS) <= set(headers)
+
+
+def test_a_policy_of_the_application_stays_and_nothing_else_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    log_in_as(monkeypatch, None)
+    page = Page((b"Content-Security-Policy", b"default-src 'none'"), (b"X-Frame-Options", b"ALLOWALL"))
+    headers = ask(page)[0]["headers"]
+    assert [value for name, value in headers if name == b"content-security-policy"] == [b"default-src 'none'"]
+    assert [value for name, value in headers if name == b"x-frame-options"] == [b"SAMEORIGIN"]

@@ -8,6 +8,18 @@ const NONE = "–";
 const RUNNING = "RUNNING";
 const STOPPED = "STALE / STOPPED";
 const UNKNOWN = "UNKNOWN";
+const CHECKS = { green: "GREEN", warning: "WARNING", red: "RED", failed: "NOT DONE", running: "CHECKING" };
+const PILLS = {
+  [RUNNING]: "running",
+  [STOPPED]: "stopped",
+  [UNKNOWN]: "unknown",
+  [CHECKS.green]: "running",
+  [CHECKS.warning]: "warning",
+  [CHECKS.red]: "stopped",
+  [CHECKS.failed]: "stopped",
+  [CHECKS.running]: "unknown",
+};
+const WINDOWS = ["24h", "7d", "30d"];
 
 const whole = new Intl.NumberFormat("en-US");
 const oneDecimal = new Intl.NumberFormat("en-US", { minimumFractionDigits: 1, maximumFractionDigits: 1 });
@@ -64,7 +76,7 @@ function say(message, kind) {
 
 function setPill(element, text) {
   element.textContent = text;
-  element.dataset.state = { [RUNNING]: "running", [STOPPED]: "stopped", [UNKNOWN]: "unknown" }[text];
+  element.dataset.state = PILLS[text];
 }
 
 function pillText(status) {
@@ -124,13 +136,48 @@ function newest(dataset) {
 function completeness(dataset) {
   if (dataset.completeness === null) return NONE;
   const element = document.createElement("span");
-  element.className = "meter";
+  element.className = "complete";
+  const meter = document.createElement("span");
+  meter.className = "meter";
   const bar = document.createElement("progress");
   bar.max = 1;
   bar.value = dataset.completeness;
   bar.setAttribute("aria-label", "completeness");
-  element.title = `${whole.format(dataset.held)} held of ${whole.format(dataset.expected)} expected`;
-  element.append(bar, percent(dataset.completeness));
+  meter.append(bar, percent(dataset.completeness));
+  const explained = dataset.explained > 0 ? ` and ${whole.format(dataset.explained)} explained` : "";
+  element.title = `${whole.format(dataset.held)} held${explained} of ${whole.format(dataset.expected)} expected`;
+  const lately = document.createElement("span");
+  lately.className = "quiet";
+  lately.textContent = WINDOWS.map((window) => `${window} ${percent(dataset[`completeness_${window}`])}`).join(" · ");
+  element.append(meter, lately);
+  return element;
+}
+
+function gaps(dataset) {
+  const element = document.createElement("span");
+  element.textContent = whole.format(dataset.gaps_open);
+  if (dataset.gaps_open > 0) element.className = "alarming";
+  return element;
+}
+
+function verdict(run) {
+  if (run.state === "running" || run.state === "failed") return CHECKS[run.state];
+  return CHECKS[run.alarms > 0 ? "red" : run.warnings > 0 ? "warning" : "green"];
+}
+
+function lastCheck(run) {
+  if (!run) return NONE;
+  const element = document.createElement(run.has_report ? "a" : "span");
+  element.className = "check";
+  if (run.has_report) element.href = `reports/${run.run_id}/`;
+  const state = document.createElement("span");
+  state.className = "pill small";
+  setPill(state, verdict(run));
+  const when = document.createElement("span");
+  when.className = "quiet";
+  when.textContent = moment(run.finished_at ?? run.started_at);
+  element.append(state, when);
+  element.title = `Quality run ${run.run_id}: ${run.checks} checks, ${run.alarms} alarms, ${run.warnings} warnings`;
   return element;
 }
 
@@ -158,6 +205,8 @@ function datasetRow(dataset) {
     cell("Days", whole.format(dataset.days_covered), "number"),
     cell("Newest event (UTC)", newest(dataset), "moment"),
     cell("Complete", completeness(dataset)),
+    cell("Open gaps", gaps(dataset), "number"),
+    cell("Last check", lastCheck(dataset.last_quality_run)),
     cell("Series", whole.format(dataset.series_count), "number"),
     cell("Size", megabytes(dataset.approx_size_mb), "number"),
     cell("Backfill", backfill(dataset)),

@@ -94,6 +94,13 @@ def last_run(cursor: Cursor, dataset: str) -> LastQualityRun | None:
     return LastQualityRun(*row) if row else None
 
 
+def newest_run(cursor: Cursor) -> tuple[int, datetime | None] | None:
+    """Return which quality run is the newest and when it ended, None before the first."""
+    cursor.execute("SELECT run_id, finished_at FROM quality_runs ORDER BY run_id DESC LIMIT 1")
+    row = cursor.fetchone()
+    return (row[0], row[1]) if row else None
+
+
 def _row(run_id: int, result: CheckResult) -> Sequence[object]:
     return (
         run_id,

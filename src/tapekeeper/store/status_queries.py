@@ -49,6 +49,14 @@ _UNFINISHED_CHUNKS: Final = """
     WHERE run.dataset = %s AND run.state = 'running'
 """
 
+_OPEN_GAPS: Final = """
+    SELECT series.dataset, count(*)
+    FROM data_gaps
+    JOIN series USING (series_id)
+    WHERE data_gaps.closed_at IS NULL
+    GROUP BY series.dataset
+"""
+
 _LAST_RUN: Final = """
     SELECT run_id, run_key, state, cardinality(instruments), window_start, window_end, created_at, finished_at
     FROM backfill_runs
@@ -113,6 +121,12 @@ def table_bytes(cursor: Cursor, table: str) -> int:
     cursor.execute(_TABLE_BYTES, {"table": f"public.{table}"})
     row = cursor.fetchone()
     return int(row[0]) if row else 0
+
+
+def open_gap_counts(cursor: Cursor) -> dict[str, int]:
+    """Return how many gaps of each dataset are not closed; a dataset without any is absent."""
+    cursor.execute(_OPEN_GAPS)
+    return dict(cursor.fetchall())
 
 
 def backfill_progress(cursor: Cursor, dataset: str) -> BackfillProgress:
