@@ -6,7 +6,7 @@ import logging
 
 import click
 
-from tapekeeper.cli import backfill, explain, local, setup, status
+from tapekeeper.cli import backfill, check, explain, gaps, local, outages, repair, setup, status
 from tapekeeper.cli.group import Commands
 
 
@@ -29,7 +29,11 @@ for _command in (
     backfill.plan,
     backfill.backfill,
     status.status,
+    check.check,
+    gaps.gaps,
+    repair.repair,
     explain.explain,
+    outages.outages,
     local.demo,
     local.up,
 ):

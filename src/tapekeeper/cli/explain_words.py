@@ -104,8 +104,8 @@ _WHY: Final[dict[Verdict, Callable[[SeriesLineage], str]]] = {
 
 
 def _words_of_chunks(known: SeriesLineage) -> Iterator[tuple[int, str]]:
-    if known.row is not None and known.has_candles and not known.chunks:
-        yield 2, "No chunk of a backfill covers it."
+    if known.row is not None and known.has_candles and known.first_change is None:
+        yield 2, "It came with a repair." if known.requests else "No backfill is known that brought it."
     for chunk in known.chunks:
         yield 2, f"{_what_a_chunk_did(chunk, known)} {_words_of_chunk(chunk)}"
         yield from ((4, _words_of_request(request)) for request in chunk.requests)
@@ -113,6 +113,8 @@ def _words_of_chunks(known: SeriesLineage) -> Iterator[tuple[int, str]]:
 
 def _what_a_chunk_did(chunk: CoveringChunk, known: SeriesLineage) -> str:
     run = f"run {chunk.run_id}"
+    if known.row is None and known.quarantined and chunk.fetched:
+        return f"The row in quarantine may have come with {run}:"
     if known.row is None:
         return f"The answer to {run} lacked it:" if chunk.fetched else f"Nothing came with {run}:"
     if chunk is known.first_change and known.is_first_change_certain:
@@ -122,6 +124,7 @@ def _what_a_chunk_did(chunk: CoveringChunk, known: SeriesLineage) -> str:
         Effect.MAY_HAVE_CHANGED: f"It may have come with {run}, or been changed by it:",
         Effect.LEFT_ALONE: f"As it is, it came again with {run}:",
         Effect.NOTHING: f"Nothing came with {run}:",
+        Effect.SUPERSEDED: f"Before it was found to be missing there was {run}:",
     }
     return words[chunk.effect]
 
@@ -153,7 +156,7 @@ def _words_of_arrival(known: SeriesLineage) -> Iterator[tuple[int, str]]:
     for session in known.sessions:
         yield 4, _words_of_session(session)
     if known.requests:
-        yield 2, "Asked for apart from backfills, by a repair or by a collector that lacked trades:"
+        yield 2, "Asked for by a repair:" if known.has_candles else "Asked for right before it came:"
         yield from ((4, _words_of_request(request)) for request in known.requests)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import sys
 from typing import TYPE_CHECKING, Any, Final
@@ -50,3 +51,12 @@ def current_settings() -> Settings:
         ConfigInvalid: a variable is unknown, or its value is wrong.
     """
     return read_settings(os.environ)
+
+
+def current_user() -> str:
+    """Return who runs the command, as the ledger keeps it."""
+    try:
+        return f"shell/{getpass.getuser()}"
+    except (KeyError, OSError):
+        # A container may run under a number that has no name.
+        return f"shell/{os.getuid()}"

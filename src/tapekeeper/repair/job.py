@@ -18,7 +18,7 @@ from tapekeeper.store import gaps, repair_claims
 from tapekeeper.store.migrate import check_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -35,8 +35,10 @@ _log = logging.getLogger(__name__)
 class RepairJob:
     """Repairs gaps with the settings of one process, one gap at a time."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, on_progress: Callable[[int, int], None] | None = None) -> None:
+        """`on_progress` is told how many gaps were tried, of how many."""
         self._settings = settings
+        self._on_progress = on_progress or _unheard
         self._database = open_database(settings, application_name="tapekeeper repair")
         self._tools: dict[str, WorkerTools] = {}
 
@@ -85,7 +87,8 @@ class RepairJob:
     def _repair(self, gap_ids: Sequence[int], by: str, head_start_minutes: float | None) -> RepairSummary:
         """Repair gaps; without a head start for the collector they are due because a person says so."""
         started, refusals, summary = time.monotonic(), 0, RepairSummary()
-        for gap_id in gap_ids:
+        for tried, gap_id in enumerate(gap_ids):
+            self._on_progress(tried, len(gap_ids))
             with self._claimed(gap_id, by, head_start_minutes) as claim:
                 if claim is None:
                     summary = replace(summary, skipped=summary.skipped + 1)
@@ -96,6 +99,8 @@ class RepairJob:
             if refusals == _REFUSALS_IN_A_ROW:
                 _log.warning("%d gaps in a row could not be asked for: the rest is left for another run", refusals)
                 break
+        else:
+            self._on_progress(len(gap_ids), len(gap_ids))
         left = self._database.run(repair_claims.count_left)
         summary = replace(summary, left=left, seconds=time.monotonic() - started)
         _log.info("%s", json.dumps({"event": "repair_summary", **summary.as_json()}))
@@ -170,3 +175,7 @@ class RepairJob:
 
 def _nothing() -> None:
     """Stand in where no lease has to be renewed: the lock of a gap lives as long as the connection."""
+
+
+def _unheard(_tried: int, _total: int) -> None:
+    """Stand in where nobody wants to know how far it is."""

@@ -11,7 +11,7 @@ from typing import Any
 from tapekeeper.clock import from_microseconds, to_microseconds
 from tapekeeper.model.gap import Gap, GapState
 from tapekeeper.model.series import Series
-from tapekeeper.store.gaps import GapEvent, KeptReceipt
+from tapekeeper.store.gaps import GapEvent, KeptReceipt, ListedGap
 from tapekeeper.store.origins import ApiRequest, CollectorSession, CoveringChunk, Effect
 from tapekeeper.store.plain import plain
 
@@ -44,27 +44,19 @@ class Verdict(StrEnum):
 class GapStory:
     """A gap with all that became of it."""
 
-    gap: Gap
+    listed: ListedGap
     events: tuple[GapEvent, ...]
     """From its recording on."""
     receipt: KeptReceipt | None
 
+    @property
+    def gap(self) -> Gap:
+        """The gap itself."""
+        return self.listed.gap
+
     def as_json(self) -> dict[str, object]:
         """Return it as an object for scripts, with times as ISO 8601 in UTC."""
-        gap, (start, end) = self.gap, self.gap.window.as_datetimes()
-        return {
-            "gap_id": gap.gap_id,
-            "window_start": plain(start),
-            "window_end": plain(end),
-            "first_sequence": None if gap.sequences is None else gap.sequences.first,
-            "last_sequence": None if gap.sequences is None else gap.sequences.last,
-            "missing": gap.missing,
-            "cause": gap.cause.value,
-            "state": gap.state.value,
-            "evidence": plain(gap.evidence),
-            "events": plain(self.events),
-            "receipt": plain(self.receipt),
-        }
+        return {**gap_json(self.listed), "events": plain(self.events), "receipt": plain(self.receipt)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,3 +220,21 @@ class Explanation:
         """Return it as an object for scripts, with times as ISO 8601 in UTC."""
         told = [each.as_json() for each in self.series]
         return {"instrument": self.instrument, "moment": plain(self.moment), "series": told}
+
+
+def gap_json(listed: ListedGap) -> dict[str, object]:
+    """Return a gap as an object for scripts, with times as ISO 8601 in UTC."""
+    gap, (start, end) = listed.gap, listed.gap.window.as_datetimes()
+    others = {field.name: getattr(listed, field.name) for field in fields(listed) if field.name != "gap"}
+    own = {
+        "gap_id": gap.gap_id,
+        "window_start": start,
+        "window_end": end,
+        "first_sequence": None if gap.sequences is None else gap.sequences.first,
+        "last_sequence": None if gap.sequences is None else gap.sequences.last,
+        "missing": gap.missing,
+        "cause": gap.cause.value,
+        "state": gap.state.value,
+        "evidence": gap.evidence,
+    }
+    return {name: plain(value) for name, value in {**own, **others}.items()}

@@ -20,7 +20,7 @@ from tapekeeper.store.explanation import (
     QuarantinedRow,
     SeriesLineage,
 )
-from tapekeeper.store.gaps import events_of, find_gap, receipt_of
+from tapekeeper.store.gaps import events_of, listed_gap, receipt_of
 from tapekeeper.store.origins import chunks_over, requests_before_arrival, requests_of_repairs, sessions_at
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def gap_story(cursor: Cursor, gap_id: int) -> GapStory:
     Raises:
         ConfigInvalid: there is none of this id.
     """
-    return GapStory(find_gap(cursor, gap_id), tuple(events_of(cursor, gap_id)), receipt_of(cursor, gap_id))
+    return GapStory(listed_gap(cursor, gap_id), tuple(events_of(cursor, gap_id)), receipt_of(cursor, gap_id))
 
 
 def _series(cursor: Cursor, instrument: str, dataset: Dataset | None) -> list[Series]:
@@ -200,7 +200,8 @@ def _quarantined(cursor: Cursor, known: SeriesLineage) -> tuple[QuarantinedRow, 
 
 def _with_candle_work(cursor: Cursor, known: SeriesLineage) -> SeriesLineage:
     series_id = known.series.series_id
-    chunks = chunks_over(cursor, series_id, known.window_start)
+    missing_at = max((story.events[0].happened_at for story in known.gaps if story.events), default=None)
+    chunks = chunks_over(cursor, series_id, known.window_start, missing_at=missing_at)
     return replace(known, chunks=chunks, requests=requests_of_repairs(cursor, series_id, known.window_start))
 
 

@@ -79,6 +79,8 @@ class Effect(StrEnum):
     LEFT_ALONE = "changed nothing"
     """All that it brought was held already, as it is."""
     NOTHING = "brought nothing"
+    SUPERSEDED = "was done before the row was found to be missing"
+    """A gap over the moment was recorded after it: whatever it brought is not what is held now."""
 
     @property
     def is_change(self) -> bool:
@@ -123,10 +125,14 @@ class CoveringChunk:
     error: str | None
     finished_at: datetime | None
     requests: tuple[ApiRequest, ...] = ()
+    was_missing_after: bool = False
+    """A gap over the moment was recorded after it ended."""
 
     @property
     def effect(self) -> Effect:
-        """What it did to a row of its window that is held, judged by its own counts alone."""
+        """What it did to a row of its window that is held."""
+        if self.was_missing_after:
+            return Effect.SUPERSEDED
         if self.inserted == self.grid_points:
             return Effect.BROUGHT
         if self.inserted + self.updated:
@@ -150,8 +156,13 @@ class CollectorSession:
     channels: int
 
 
-def chunks_over(cursor: Cursor, series_id: int, moment: datetime) -> tuple[CoveringChunk, ...]:
-    """Return the chunks whose window holds a moment, with their requests: those that changed its row first."""
+def chunks_over(
+    cursor: Cursor, series_id: int, moment: datetime, *, missing_at: datetime | None
+) -> tuple[CoveringChunk, ...]:
+    """Return the chunks whose window holds a moment, with their requests: those that changed its row first.
+
+    `missing_at` is when the row was last known to be missing.
+    """
     key = {"series_id": series_id, "moment": moment}
     cursor.execute(_CHUNKS, key)
     chunks = [CoveringChunk(*each) for each in cursor.fetchall()]
@@ -161,8 +172,13 @@ def chunks_over(cursor: Cursor, series_id: int, moment: datetime) -> tuple[Cover
         chunk_key: tuple(ApiRequest(*each[2:]) for each in rows)
         for chunk_key, rows in groupby(cursor.fetchall(), key=lambda row: (row[0], row[1]))
     }
-    return changed_first(
-        replace(chunk, requests=requests.get((chunk.run_id, chunk.window_start), ())) for chunk in chunks
+    return _changed_first(
+        replace(
+            chunk,
+            requests=requests.get((chunk.run_id, chunk.window_start), ()),
+            was_missing_after=bool(missing_at and chunk.finished_at and chunk.finished_at < missing_at),
+        )
+        for chunk in chunks
     )
 
 
@@ -194,8 +210,8 @@ def sessions_at(cursor: Cursor, moment: datetime) -> tuple[CollectorSession, ...
     return tuple(CollectorSession(*each) for each in cursor.fetchall())
 
 
-def changed_first(chunks: Iterable[CoveringChunk]) -> tuple[CoveringChunk, ...]:
-    """Return chunks in the order of what they did to a row: those that changed it first, and the earlier the sooner."""
+def _changed_first(chunks: Iterable[CoveringChunk]) -> tuple[CoveringChunk, ...]:
+    """Return those that changed a row before the others, and of each kind the earlier the sooner."""
     never = datetime.max.replace(tzinfo=UTC)
     return tuple(
         sorted(chunks, key=lambda chunk: (not chunk.effect.is_change, chunk.finished_at or never, chunk.run_id))
