@@ -16,6 +16,8 @@ from tapekeeper.clock import (
     now_microseconds,
     parse_moment,
 )
+from tapekeeper.model.backfill import Mode
+from tapekeeper.model.resolution import Resolution
 from tapekeeper.model.window import Window
 from tests.support.desk import MINUTE, Desk, TradedOption
 from tests.support.fault_plans import MINUTES_PER_DAY, CandleFaults, candle_faults
@@ -33,6 +35,7 @@ TRADES: Final = "deribit.option_trades"
 BITCOIN, ETHER = "BTC-PERPETUAL", "ETH-PERPETUAL"
 DAY: Final = MICROSECONDS_PER_DAY
 SECOND: Final = MICROSECONDS_PER_SECOND
+HOUR: Final = 3_600 * SECOND
 LISTING: Final = parse_moment("2024-02-14", now=0)
 """The day on which PAXG_USDC-PERPETUAL is listed, which trades less than once in two days."""
 MONDAY: Final = parse_moment("2024-03-04", now=0)
@@ -251,6 +254,30 @@ def test_a_price_that_jumps_is_told_and_nothing_else(desk: Desk) -> None:
     assert summary.is_green, "it may be the market"
 
 
+def test_wrong_volumes_are_found_by_longer_candles_and_a_full_refresh_makes_them_right(desk: Desk) -> None:
+    """Hours are fetched from the venue before its minutes go wrong."""
+    wrong = [(MONDAY + minute * MINUTE) // 1_000 for minute in (5, 65, 66, 2_000)]
+    desk.backfill(BITCOIN, TWO_DAYS, resolution=Resolution(3_600))
+    desk.simulator.set_faults([{"kind": "wrong_volume", "instrument": BITCOIN, "open_times": wrong}])
+    desk.backfill(BITCOIN, TWO_DAYS)
+    assert found(desk.check(TWO_DAYS)) == {(CANDLES, "resolution_agreement"): 3}
+    desk.simulator.clear_faults()
+    assert desk.backfill(BITCOIN, TWO_DAYS, mode=Mode.FULL_REFRESH).rows.updated == len(wrong)
+    desk.assert_candles_are_true(BITCOIN, TWO_DAYS)
+    assert found(desk.check(TWO_DAYS)) == {}
+
+
+def test_a_day_of_wrong_volumes_is_unlike_the_days_before_it(desk: Desk) -> None:
+    ten_days, last = Window(MONDAY, MONDAY + 10 * DAY), Window(MONDAY + 9 * DAY, MONDAY + 10 * DAY)
+    hour = {"start": (last.start + 3 * HOUR) // 1_000, "end": (last.start + 4 * HOUR) // 1_000, "fraction": 1.0}
+    desk.simulator.set_faults([{"kind": "wrong_volume", "instrument": BITCOIN, "factor": 30.0, **hour}])
+    for name in (BITCOIN, ETHER):
+        desk.backfill(name, ten_days)
+    summary = desk.check(last)
+    assert found(summary) == {(CANDLES, "anomaly"): 1}
+    assert summary.is_green, "it may be the market"
+
+
 def test_a_row_that_contradicts_itself_goes_to_quarantine_and_the_right_one_comes_back(desk: Desk) -> None:
     desk.backfill(BITCOIN, TWO_DAYS)
     spoiled = desk.rows("UPDATE candles SET high = low / 2 WHERE open_time = '2024-03-05T12:34Z' RETURNING 1")
@@ -280,10 +307,10 @@ def test_the_example_of_the_page_on_completeness(desk: Desk) -> None:
     desk.repair()
     assert desk.rows(days) == [(1_440, 1_427, 13, "explained")]
     receipts = """
-        SELECT state, missing, rows_found, rows_missing, digest_before <> digest_after
+        SELECT state, missing, requests, rows_found, rows_missing, digest_before <> digest_after
         FROM data_gaps JOIN repair_receipts USING (gap_id) ORDER BY window_start
     """
-    assert desk.rows(receipts) == [("repaired", 30, 30, 0, True), ("permanent", 13, 0, 13, False)]
+    assert desk.rows(receipts) == [("repaired", 30, 1, 30, 0, True), ("permanent", 13, 2, 0, 13, False)]
 
 
 _LEDGER: Final = """
