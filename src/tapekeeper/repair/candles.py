@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def fetch_candles(tools: WorkerTools, claim: Claim, rows_per_chunk: int) -> Fetched:
-    """Ask the venue for all of a gap; each chunk but the last is written when the next one has come.
+    """Ask the venue for all of a gap; each chunk but the last is written before the next one is asked for.
 
     Raises:
         RetryLater: the venue cannot be asked now; what came before is kept.
