@@ -72,6 +72,11 @@ def only(candles: Candles, *open_times: int) -> Candles:
     return candles.select(np.isin(candles.open_time, open_times))
 
 
+def since(candles: Candles, moment: int) -> Candles:
+    """Return those of candles that open at a moment or later."""
+    return candles.select(candles.open_time >= moment)
+
+
 def coarser(candles: Candles, size: int) -> Candles:
     """Return candles that last `size` times as long, added up."""
     groups = {name: getattr(candles, name).reshape(-1, size) for name in ("open_time", *_COLUMNS)}
@@ -141,6 +146,8 @@ LISTED_LATE = perpetual("NEW-PERPETUAL", listed_at=START + 10 * DAY + 601 * MINU
 EXPIRED = perpetual("OLD-PERPETUAL", expires_at=START + 12 * DAY + 480 * MINUTE)
 FOLLOWED_TWICE = perpetual("ETH-PERPETUAL")
 ALL_DAYS = Window(START, NOW)
+HOURS_FROM = START + 13 * DAY
+"""From there on candles of an hour are held beside those of a minute."""
 
 
 def healthy_market(cursor: Cursor) -> dict[str, int]:
@@ -151,8 +158,8 @@ def healthy_market(cursor: Cursor) -> dict[str, int]:
     """
     bitcoin = follow(cursor, BITCOIN, ALL_DAYS, keep_fresh=True)
     hold(cursor, bitcoin, market(START, 16 * 1_440 + 720))
-    hours = follow(cursor, BITCOIN, ALL_DAYS, resolution=Resolution(3_600))
-    hold(cursor, hours, coarser(market(START, 16 * 1_440 + 720), 60))
+    hours = follow(cursor, BITCOIN, Window(HOURS_FROM, NOW), resolution=Resolution(3_600))
+    hold(cursor, hours, since(coarser(market(START, 16 * 1_440 + 720), 60), HOURS_FROM))
     late = follow(cursor, LISTED_LATE, Window(START + 8 * DAY, NOW), keep_fresh=True)
     born = LISTED_LATE.listed_at // MINUTE * MINUTE
     hold(cursor, late, market(born, (NOW - born) // MINUTE, seed=2, quiet_share=0.9))

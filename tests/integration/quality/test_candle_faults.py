@@ -255,3 +255,96 @@ def test_what_lives_no_more_and_what_just_began_is_not_stale(cursor: Cursor, mar
     )
     assert ask(cursor, "freshness", CANDLES, ALL_DAYS, now=NOW).found == 0
     assert ask(cursor, "freshness", CANDLES, ALL_DAYS, now=NOW + 5 * MINUTE + 1).found == 1
+
+
+LATE = START + 10 * DAY + 720 * MINUTE
+"""There is enough history before it to tell what is usual."""
+
+
+@pytest.mark.parametrize("factor", [100, 0])
+def test_an_hour_with_another_volume_than_usual(cursor: Cursor, bitcoin: int, factor: int) -> None:
+    spoil(cursor, bitcoin, f"volume = {factor} * volume, cost = {factor} * cost", at=LATE, minutes=60)
+    assert found(cursor) == {"anomaly": 1}
+    told = ask(cursor, "anomaly", CANDLES, Window(LATE, NOW), now=NOW).sample[0]
+    assert (told["instrument"], told["hour"]) == ("BTC-PERPETUAL", "2020-09-24T12:00:00Z")
+    assert told["usual"] == pytest.approx(540, rel=0.2)
+
+
+def test_twice_the_volume_is_nothing_unusual(cursor: Cursor, bitcoin: int) -> None:
+    spoil(cursor, bitcoin, "volume = 2 * volume, cost = 2 * cost", at=LATE, minutes=600)
+    assert found(cursor) == {}
+
+
+def test_without_a_week_of_history_nothing_is_unusual(cursor: Cursor, bitcoin: int) -> None:
+    early = START + 6 * DAY + 720 * MINUTE
+    spoil(cursor, bitcoin, "volume = 100 * volume, cost = 100 * cost", at=early, minutes=60)
+    assert found(cursor) == {}
+
+
+def test_an_instrument_that_hardly_trades_has_no_usual_volume(cursor: Cursor, bitcoin: int) -> None:
+    """Nine of ten minutes are quiet, always; then there is an hour with a trade every minute."""
+    spoil(cursor, bitcoin, "volume = 0, cost = 0", at=START, minutes=12 * 1_440)
+    cursor.execute(
+        "UPDATE candles SET volume = 1, cost = 1 WHERE series_id = %s AND extract(minute FROM open_time) < 6 "
+        "AND open_time < %s",
+        (bitcoin, from_microseconds(LATE)),
+    )
+    spoil(cursor, bitcoin, "volume = 1000, cost = 1000", at=LATE, minutes=60)
+    found_before = ask(cursor, "anomaly", CANDLES, Window(START, LATE + 60 * MINUTE), now=NOW)
+    assert found_before.found == 0
+
+
+def test_an_hour_that_is_not_over_is_not_judged(cursor: Cursor, bitcoin: int) -> None:
+    spoil(cursor, bitcoin, "volume = 0, cost = 0", at=LATE, minutes=60)
+    for asked, now in ((Window(START, LATE + 59 * MINUTE), NOW), (ALL_DAYS, LATE + 59 * MINUTE)):
+        assert ask(cursor, "anomaly", CANDLES, asked, now=now).found == 0
+
+
+LONG = {
+    "open = open + 0.5": ["open"],
+    "high = high + 0.5": ["high"],
+    "low = low - 0.5": ["low"],
+    "close = close - 0.5": ["close"],
+    "volume = volume + 0.1": ["volume"],
+}
+
+
+@pytest.mark.parametrize(("change", "differs"), LONG.items())
+def test_a_long_candle_that_is_not_the_sum_of_short_ones(
+    cursor: Cursor, market_ids: dict[str, int], change: str, differs: list[str]
+) -> None:
+    at = START + 14 * DAY + 60 * MINUTE
+    spoil(cursor, market_ids["hours"], change, at=at)
+    assert found(cursor) == {"resolution_agreement": 1}
+    told = ask(cursor, "resolution_agreement", CANDLES, ALL_DAYS, now=NOW)
+    assert told.checked == 3 * 24 + 12
+    assert (told.sample[0]["open_time"], told.sample[0]["differs"]) == ("2020-09-28T01:00:00Z", differs)
+
+
+def test_a_long_candle_may_leave_quiet_minutes_out(cursor: Cursor, market_ids: dict[str, int]) -> None:
+    """The venue may open an hour with its first trade instead of with the price before it."""
+    at = START + 14 * DAY + 60 * MINUTE
+    spoil(cursor, market_ids["bitcoin"], "volume = 0, high = open + 90, low = open - 90, close = open", at=at)
+    cursor.execute(
+        """
+        UPDATE candles AS hour SET open = traded.open, high = traded.high, low = traded.low, volume = traded.volume
+        FROM (
+            SELECT
+                (array_agg(open ORDER BY open_time))[1] AS open,
+                max(high) AS high, min(low) AS low, sum(volume) AS volume
+            FROM candles WHERE series_id = %s AND open_time >= %s AND open_time < %s AND volume > 0
+        ) AS traded
+        WHERE series_id = %s AND open_time = %s
+        """,
+        (market_ids["bitcoin"], *minutes_after(at, 60).as_datetimes(), market_ids["hours"], from_microseconds(at)),
+    )
+    assert ask(cursor, "resolution_agreement", CANDLES, ALL_DAYS, now=NOW).found == 0
+
+
+def test_what_is_not_held_whole_is_not_added_up(cursor: Cursor, market_ids: dict[str, int]) -> None:
+    at = START + 14 * DAY + 60 * MINUTE
+    cursor.execute(
+        "DELETE FROM candles WHERE series_id = %s AND open_time = %s", (market_ids["bitcoin"], from_microseconds(at))
+    )
+    told = ask(cursor, "resolution_agreement", CANDLES, ALL_DAYS, now=NOW)
+    assert (told.found, told.checked) == (0, 3 * 24 + 11)

@@ -87,7 +87,7 @@ def test_holes_are_seen_at_the_ends_of_a_life_and_of_what_is_followed(
         "late": minutes_after(listed, 2),
         "expired": minutes_after((EXPIRED.expires_at or 0) - MINUTE, 1),
         "twice": minutes_after(START + 9 * DAY + 100 * MINUTE, 1),
-        "hours": Window(START + 3 * DAY + 60 * MINUTE, START + 3 * DAY + 180 * MINUTE),
+        "hours": Window(START + 14 * DAY + 60 * MINUTE, START + 14 * DAY + 180 * MINUTE),
     }
     for name, window in planted.items():
         lose(cursor, market_ids[name], window)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from tapekeeper.quality.checks.anomaly import Anomaly
 from tapekeeper.quality.checks.duplicates import Duplicates
 from tapekeeper.quality.checks.exact_count import ExactCount
 from tapekeeper.quality.checks.freshness import Freshness
@@ -11,6 +12,7 @@ from tapekeeper.quality.checks.gap_detection import GapDetection
 from tapekeeper.quality.checks.long_gaps import LongGaps
 from tapekeeper.quality.checks.ohlcv_sanity import OhlcvSanity
 from tapekeeper.quality.checks.price_jump import PriceJump
+from tapekeeper.quality.checks.resolution_agreement import ResolutionAgreement
 from tapekeeper.quality.checks.row_counts import RowCounts
 from tapekeeper.quality.checks.tick_grid import TickGrid
 from tapekeeper.quality.checks.trade_sequence import TradeSequence
@@ -28,6 +30,8 @@ _ALL: Final[tuple[Check, ...]] = (
     Freshness(),
     TradeSequence(),
     Duplicates(),
+    Anomaly(),
+    ResolutionAgreement(),
     ExactCount(),
 )
 CHECKS: Final[dict[str, Check]] = {check.name: check for check in _ALL}

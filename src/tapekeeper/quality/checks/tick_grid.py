@@ -18,13 +18,14 @@ OTHER_TICK_SHARE: Final = 0.1
 """A day on which more than this share of the candles is off the grid had another tick size."""
 _TOLERANCE: Final = 1e-3
 """In ticks: a price in binary is not exactly where its decimal number is."""
+_PRICES: Final = ("open", "high", "low", "close")
 _TICKED: Final = """
     SELECT series_id, tick_size FROM series JOIN instruments USING (instrument_id)
     WHERE dataset = %s AND tick_size > 0 ORDER BY series_id
 """
 # What is no number is greater than any.
 _OFF: Final = " OR ".join(
-    f"abs({name} / %(tick)s - round({name} / %(tick)s)) BETWEEN {_TOLERANCE} AND 1" for name in ("open", "high", "low", "close")
+    f"abs({price} / %(tick)s - round({price} / %(tick)s)) BETWEEN {_TOLERANCE} AND 1" for price in _PRICES
 )
 _ROWS: Final = "FROM candles WHERE series_id = %(series_id)s AND open_time >= %(start)s AND open_time < %(end)s"
 _DAYS: Final = f"""
@@ -76,7 +77,7 @@ class TickGrid:
                         **labels[series_id].as_json(),
                         "open_time": format_moment(to_microseconds(open_time)),
                         "tick_size": tick,
-                        **dict(zip(("open", "high", "low", "close"), prices, strict=True)),
+                        **dict(zip(_PRICES, prices, strict=True)),
                     }
                     for open_time, *prices in cursor.fetchall()
                 ]
