@@ -194,7 +194,7 @@ def variables() -> Iterator[Variable]:
                 concern=concern,
                 field=field,
                 default="" if shown is None else f"{shown:g}" if isinstance(shown, float) else str(shown),
-                meaning=described.description or "",
+                meaning=" ".join((described.description or "").split()),
             )
 
 
