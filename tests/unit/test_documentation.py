@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -26,9 +27,15 @@ def test_every_link_leads_somewhere(document: Path) -> None:
     assert [link for link in links if not (document.parent / link).exists()] == []
 
 
-@pytest.mark.parametrize(
-    "command", ["migrate", "plan perpetuals", "backfill perpetuals", "status", "settings", "demo", "up"]
-)
+def commands(group: click.Group, *before: str) -> list[str]:
+    """Return every command of a group as it is typed."""
+    found = []
+    for name, command in group.commands.items():
+        found += commands(command, *before, name) if isinstance(command, click.Group) else [" ".join((*before, name))]
+    return found
+
+
+@pytest.mark.parametrize("command", commands(main))
 def test_every_command_explains_itself_with_an_example(command: str) -> None:
     told = CliRunner().invoke(main, [*command.split(), "--help"]).output
     assert "Examples:" in told
