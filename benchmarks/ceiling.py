@@ -27,6 +27,7 @@ MOST_GROWTH: Final = 0.05
 LONGEST_SCRAPE_MILLISECONDS: Final = 20.0
 _WARM_SECONDS: Final = 10
 _DRAIN_SECONDS: Final = 30.0
+_DROPPED: Final = "tapekeeper_collector_rows_dropped_total"
 _LATENCY: Final = "tapekeeper_ingest_latency_seconds_bucket"
 _ROWS: Final = "SELECT (SELECT count(*) FROM option_quotes), (SELECT count(*) FROM option_trades)"
 
@@ -127,17 +128,15 @@ def _quantile(watched: Watched, share: float) -> float:
     return 1_000 * lower
 
 
-def _report(server: Server, watched: Watched, sender: dict[str, Any], final: Samples) -> Report:
+def _figures(watched: Watched, sender: dict[str, Any], final: Samples) -> dict[str, float]:
     quarter = max(1, len(watched.memory) // 4)
-    dropped = sum(value for (name, _), value in final.items() if name == "tapekeeper_collector_rows_dropped_total")
-    breaks = final["tapekeeper_collector_sequence_breaks_total", ()]
     scrapes = statistics.quantiles(watched.scrapes, n=20, method="inclusive")
-    figures = {
+    return {
         "frames/s received": _gain(watched, "tapekeeper_collector_messages_total") / watched.seconds,
         "rows/s committed": _gain(watched, "tapekeeper_collector_rows_written_total") / watched.seconds,
         "frames skipped by the sender": sender["frames_skipped"],
-        "rows dropped": dropped,
-        "breaks of sequence": breaks,
+        "rows dropped": sum(count for (name, _), count in final.items() if name == _DROPPED),
+        "breaks of sequence": final["tapekeeper_collector_sequence_breaks_total", ()],
         "event to commit, p50 ms": _quantile(watched, 0.50),
         "event to commit, p99 ms": _quantile(watched, 0.99),
         "memory, most MB": max(watched.memory) / 1e6,
@@ -147,6 +146,10 @@ def _report(server: Server, watched: Watched, sender: dict[str, Any], final: Sam
         "CPU of the collector": watched.cpu_seconds / watched.seconds,
         "CPU of the sender": sender["process_cpu_share"],
     }
+
+
+def _report(server: Server, watched: Watched, sender: dict[str, Any], final: Samples) -> Report:
+    figures = _figures(watched, sender, final)
     report = Report(
         "ceiling",
         f"{OPTIONS} options on three channels, {thousands(FRAMES_PER_SECOND)} frames/s for {watched.seconds:.0f} s, "
