@@ -87,6 +87,7 @@ class TradeHistory:
 
     def _pages_by_time(self, currency: str, kind: str, window: Window) -> Iterator[TradeAnswer]:
         asked = {"currency": currency, "kind": kind}
+        listed: set[str] = set()
         start, last = _milliseconds(window)
         while start <= last:
             page = self._between(BY_CURRENCY_AND_TIME, asked, start, last, CURRENCY_TRADES_AGE)
@@ -98,8 +99,9 @@ class TradeHistory:
                 yield page.before(newest)
                 start = newest
             else:
-                names = {trade.instrument_name for trade in page.trades} | set(self._names_of(currency, kind))
-                for name in sorted(names):
+                # Asked for once: full milliseconds come in swarms, and the venue wants ten seconds between two lists.
+                listed = listed or set(self._names_of(currency, kind))
+                for name in sorted({trade.instrument_name for trade in page.trades} | listed):
                     yield from self._millisecond(name, start)
                 start += 1
 
