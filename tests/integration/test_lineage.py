@@ -305,6 +305,19 @@ def test_quotes_that_no_collector_has_accounted_for_are_under_way(database: Data
     assert tick(database, MIDNIGHT + 10 * HOUR, DERIBIT_OPTION_QUOTES).verdict is Verdict.UNDER_WAY
 
 
+@pytest.mark.usefixtures("ether")
+def test_the_newest_trade_is_the_last_one_only_while_somebody_listens(database: Database) -> None:
+    for moment, verdict in (
+        (MIDNIGHT + 10 * HOUR - 1, Verdict.HELD),
+        (MIDNIGHT + 10 * HOUR, Verdict.UNDER_WAY),
+        (MIDNIGHT + 11 * HOUR, Verdict.UNDER_WAY),
+    ):
+        assert tick(database, moment, DERIBIT_OPTION_TRADES).verdict is verdict
+    opened: dict[str, Any] = {"collector": "live 0/1", "opened_at": MIDNIGHT + 11 * HOUR}
+    database.run(lambda cursor: sessions.open_session(cursor, UUID(int=2), **opened))
+    assert tick(database, MIDNIGHT + 11 * HOUR, DERIBIT_OPTION_TRADES).verdict is Verdict.HELD
+
+
 def test_a_gap_is_told_with_its_cause_every_step_and_its_receipt(database: Database, ether: OptionSeries) -> None:
     window = Window(MIDNIGHT + 4 * HOUR, MIDNIGHT + 6 * HOUR + 1)
     evidence = {"close_code": 1006}

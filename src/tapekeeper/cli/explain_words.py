@@ -45,7 +45,11 @@ def words_of_lineage(known: SeriesLineage) -> Iterator[tuple[int, str]]:
 
 def _subject(known: SeriesLineage) -> str:
     start = told(known.window_start)
-    return f"the candle of {known.series.resolution} that opens at {start}" if known.has_candles else start
+    return (
+        f"the candle of {known.series.resolution} that opens at {start}"
+        if known.has_candles
+        else f"the last up to {start}"
+    )
 
 
 def _value(value: object) -> str:

@@ -122,7 +122,7 @@ class SeriesLineage:
     sessions: tuple[CollectorSession, ...] = ()
     """Those that were open when the row came, or else at the moment."""
     accounted_until: datetime | None = None
-    """Up to where a collector has accounted for the quotes."""
+    """Up to where a collector has accounted for quotes; of trades None where something else proves that none lacks."""
 
     @property
     def has_candles(self) -> bool:

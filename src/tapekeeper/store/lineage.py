@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from psycopg2.extensions import cursor as Cursor
 
+    from tapekeeper.store.origins import ApiRequest
+
 _SERIES: Final = """
     SELECT series_id, dataset, resolution_seconds, venue, name, kind, currency, listed_at,
         least(expires_at, delisted_at), tick_size, strike, option_type
@@ -86,6 +88,13 @@ _QUARANTINED: Final = """
     FROM quarantine
     WHERE series_id = %(series_id)s AND event_time >= %(start)s AND event_time < %(end)s
     ORDER BY event_time, quarantine_id
+"""
+_POSITION: Final = """
+    SELECT
+        max(accounted_until) FILTER (WHERE stream = 'quotes'),
+        max(last_trade_seq) FILTER (WHERE stream = 'trades')
+    FROM stream_positions
+    WHERE instrument_id = (SELECT instrument_id FROM series WHERE series_id = %(series_id)s)
 """
 _NEAR_NAMES: Final = 3
 
@@ -206,16 +215,17 @@ def _with_candle_work(cursor: Cursor, known: SeriesLineage) -> SeriesLineage:
 
 
 def _with_tick_work(cursor: Cursor, known: SeriesLineage) -> SeriesLineage:
-    row = known.row
+    row, is_of_quotes = known.row, known.series.dataset == DERIBIT_OPTION_QUOTES
     came = known.window_start if row is None else row["received_at"]
-    with_sessions = replace(known, sessions=sessions_at(cursor, came))
-    if known.series.dataset == DERIBIT_OPTION_QUOTES:
-        cursor.execute("SELECT accounted_until FROM series_totals WHERE series_id = %s", (known.series.series_id,))
-        found = cursor.fetchone()
-        return replace(with_sessions, accounted_until=found[0] if found else None)
-    if row is None:
-        return with_sessions
-    requests = requests_before_arrival(
-        cursor, known.series.instrument, sequence=row["trade_seq"], event_time=row["event_time"], received_at=came
-    )
-    return replace(with_sessions, requests=requests)
+    requests: tuple[ApiRequest, ...] = ()
+    if row is not None and not is_of_quotes:
+        requests = requests_before_arrival(
+            cursor, known.series.instrument, sequence=row["trade_seq"], event_time=row["event_time"], received_at=came
+        )
+    cursor.execute(_POSITION, {"series_id": known.series.series_id})
+    accounted_until, newest = cursor.fetchone() or (None, None)
+    # The number of a newer trade proves that none is missing before it, and so does somebody who listens.
+    is_newest = row is None or row.get("trade_seq") == newest
+    if not is_of_quotes and (not is_newest or sessions_at(cursor, known.window_start)):
+        accounted_until = None
+    return replace(known, sessions=sessions_at(cursor, came), requests=requests, accounted_until=accounted_until)
