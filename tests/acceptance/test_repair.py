@@ -379,6 +379,30 @@ def test_what_is_closed_while_it_is_fetched_stays_closed(keeper: Keeper, monkeyp
     assert keeper.one("SELECT sum(explained) FROM coverage") == 0
 
 
+def test_whoever_stops_the_repair_gives_the_gap_back(keeper: Keeper, monkeypatch: pytest.MonkeyPatch) -> None:
+    keeper.holes(BITCOIN, (10, 20))
+
+    def stopped(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(gap_repair, "fetch_candles", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            keeper.repair()
+    assert keeper.states() == ["classified"]
+    assert keeper.repair().repaired == 1
+
+
+def test_an_instrument_that_the_venue_knows_no_longer_is_not_asked_for_all_the_time(keeper: Keeper) -> None:
+    keeper.holes(BITCOIN, (10, 20))
+    keeper.desk.rows("UPDATE instruments SET name = 'GONE-PERPETUAL' RETURNING 0")
+    summary = keeper.repair(keeper.settings(WAITING))
+    assert (summary.postponed, summary.permanent) == (1, 0)
+    assert "gap 1 of GONE-PERPETUAL: deribit refuses public/get_tradingview_chart_data" in summary.troubles[0]
+    waits = "SELECT found_empty_at, next_attempt_at > clock_timestamp() + interval '23 hours' FROM data_gaps"
+    assert keeper.desk.rows(waits) == [(None, True)]
+
+
 def test_a_gap_that_is_closed_or_unknown_is_not_repaired_by_hand(keeper: Keeper) -> None:
     (gap,) = keeper.holes(BITCOIN, (10, 20))
     keeper.repair()

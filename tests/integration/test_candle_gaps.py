@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from contextlib import closing
 from datetime import UTC, date, datetime
 from functools import partial
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tapekeeper.clock import MICROSECONDS_PER_DAY, from_microseconds, to_microseconds
+from tapekeeper.clock import MICROSECONDS_PER_DAY, day_of, from_microseconds, to_microseconds
 from tapekeeper.errors import ConfigInvalid, InvariantBroken
 from tapekeeper.model.gap import Cause, GapState
 from tapekeeper.model.quality import Hole
@@ -188,6 +189,23 @@ def test_a_gap_that_fills_itself_closes_itself_without_a_request(database: Datab
     database.run(work)
 
 
+def test_what_came_late_does_not_explain_another_hole(database: Database, series_id: int) -> None:
+    def work(cursor: Cursor) -> None:
+        write_minutes(cursor, series_id, range(10, 2_880))
+        recorded(cursor, series_id, 0, 10)
+        (gap,) = gaps.open_gaps(cursor, [series_id])
+        gaps.accept(cursor, gap.gap_id, by=BY, note="tested")
+        write_minutes(cursor, series_id, range(4))
+        ledger.close_filled(cursor, [series_id], by=BY)
+        moments = [START + minute * MINUTE for minute in range(100, 103)]
+        ledger.quarantine_rows(cursor, series_id, moments, reason="bad", by=BY)
+        assert totals(cursor) == (2_880, 2_871, 6)
+        assert states(cursor)[day_of(START)] == "red"
+        check_candle_account(cursor)
+
+    database.run(work)
+
+
 def test_a_person_accepts_a_gap_with_a_reason(database: Database, series_id: int) -> None:
     def work(cursor: Cursor) -> None:
         write_minutes(cursor, series_id, range(2_870))
@@ -202,7 +220,7 @@ def test_a_person_accepts_a_gap_with_a_reason(database: Database, series_id: int
         assert (last.by, last.why, last.from_state) == ("A. Person", "not worth a request", GapState.CLASSIFIED)
         with pytest.raises(InvariantBroken, match="a gap that is accepted cannot become accepted"):
             gaps.accept(cursor, gap.gap_id, by="A. Person", note="again")
-        with pytest.raises(ConfigInvalid, match="there is no gap 4711: `tapekeeper gaps list` tells"):
+        with pytest.raises(ConfigInvalid, match="there is no gap 4711: `tapekeeper gaps list"):
             gaps.accept(cursor, 4_711, by="A. Person", note="again")
         check_candle_account(cursor)
 
@@ -368,6 +386,23 @@ class _Ledger:
     def accept(self, gap_id: int) -> None:
         gaps.accept(self.cursor, gap_id, by=BY, note="tested")
 
+    def check_what_is_lost(self) -> None:
+        """Check that exactly what gaps that were given up lack is explained, and that no point is in two gaps."""
+        self.cursor.execute("SELECT open_time FROM candles")
+        held = {to_microseconds(moment) for (moment,) in self.cursor.fetchall()}
+        listed = gaps.list_gaps(self.cursor, states=set(GapState) - {GapState.REPAIRED}, limit=1_000)
+        points = [
+            (point, one.gap.state.is_closed)
+            for one in listed
+            for point in range(one.gap.window.start, one.gap.window.end, MINUTE)
+        ]
+        assert len({point for point, _ in points}) == len(points)
+        lost = Counter(day_of(point) for point, is_closed in points if is_closed and point not in held)
+        self.cursor.execute("SELECT day, lost, explained FROM coverage")
+        assert {day: (number, number) for day, number in lost.items()} == {
+            day: (number, explained) for day, number, explained in self.cursor.fetchall() if number
+        }
+
     def step(self, name: str, start: int, length: int) -> None:
         """Do something to a window, or to one of the gaps that are not closed."""
         if name in {"close", "postpone", "accept"}:
@@ -391,6 +426,8 @@ def test_the_account_of_candles_is_true_after_every_step(database: Database, ste
         for step in steps:
             example.step(*step)
         example.step("expect", 0, 120)
+        ledger.close_filled(cursor, [example.series_id], by=BY)
+        example.check_what_is_lost()
         example.step("hole", 0, 120)
         while gaps.open_gaps(cursor, [example.series_id]):
             example.step("accept", 0, 0)

@@ -10,6 +10,7 @@ from tapekeeper.store import gaps, outages
 from tapekeeper.store.bad_candles import take_out
 from tapekeeper.store.candle_gaps import filled_candle_gaps, open_candle_gap
 from tapekeeper.store.catalogue import resolution_of
+from tapekeeper.store.late_rows import settle_late_rows
 from tapekeeper.store.trade_gaps import filled_trade_gaps, open_gap
 
 if TYPE_CHECKING:
@@ -34,7 +35,11 @@ def record_holes(cursor: Cursor, holes: Sequence[Hole], *, by: str) -> list[Gap]
 
 
 def close_filled(cursor: Cursor, series_ids: Sequence[int], *, by: str) -> int:
-    """Close the gaps of series that wait for a repair and of which nothing is missing any more; return how many."""
+    """Close the gaps of series that wait for a repair and of which nothing is missing any more; return how many.
+
+    What came of gaps that were given up explains nothing any more.
+    """
+    settle_late_rows(cursor, series_ids)
     filled = [*filled_candle_gaps(cursor, series_ids), *filled_trade_gaps(cursor, series_ids)]
     return sum(gaps.close_filled(cursor, gap_id, by=by) is not None for gap_id in filled)
 
