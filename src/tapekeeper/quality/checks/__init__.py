@@ -12,6 +12,7 @@ from tapekeeper.quality.checks.gap_detection import GapDetection
 from tapekeeper.quality.checks.long_gaps import LongGaps
 from tapekeeper.quality.checks.ohlcv_sanity import OhlcvSanity
 from tapekeeper.quality.checks.price_jump import PriceJump
+from tapekeeper.quality.checks.refetch import Refetch
 from tapekeeper.quality.checks.resolution_agreement import ResolutionAgreement
 from tapekeeper.quality.checks.row_counts import RowCounts
 from tapekeeper.quality.checks.tick_grid import TickGrid
@@ -32,6 +33,7 @@ _ALL: Final[tuple[Check, ...]] = (
     Duplicates(),
     Anomaly(),
     ResolutionAgreement(),
+    Refetch(),
     ExactCount(),
 )
 CHECKS: Final[dict[str, Check]] = {check.name: check for check in _ALL}

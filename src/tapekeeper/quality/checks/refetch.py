@@ -1,0 +1,185 @@
+"""Does the venue still tell what we hold?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from tapekeeper.backfill.tools import tools_for
+from tapekeeper.clock import MICROSECONDS_PER_DAY, day_start, format_moment, to_microseconds
+from tapekeeper.errors import RequestRejected
+from tapekeeper.http.rate_budget import Priority
+from tapekeeper.model.quality import Severity
+from tapekeeper.model.resolution import Resolution
+from tapekeeper.model.series import DERIBIT_OPTION_TRADES, DERIBIT_PERPETUAL_CANDLES
+from tapekeeper.model.window import Window
+from tapekeeper.quality.checks.check import SAMPLE_ROWS, Findings
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import cursor as Cursor
+
+    from tapekeeper.backfill.runner import WorkerTools
+    from tapekeeper.quality.checks.check import Scope
+
+TRADES_AT_MOST: Final = 5_000
+"""Of a drawn day of trades so many are compared, from its first number on."""
+_DRAWN: Final = """
+    SELECT series_id, instrument_id, name, resolution_seconds, day
+    FROM coverage
+    JOIN series USING (series_id)
+    JOIN instruments USING (instrument_id)
+    WHERE dataset = %(dataset)s AND day >= %(first_day)s AND day < %(end_day)s AND held > 0
+    ORDER BY md5(concat_ws('/', %(seed)s, series_id, day))
+    LIMIT %(windows)s
+"""
+_CANDLES: Final = """
+    SELECT open_time, open, high, low, close, volume, cost FROM candles
+    WHERE series_id = %s AND open_time >= %s AND open_time < %s
+    ORDER BY open_time
+"""
+_TRADES: Final = """
+    SELECT trade_seq, event_time, trade_id, price, size, side FROM option_trades
+    WHERE instrument_id = %(instrument_id)s AND event_time >= %(start)s AND event_time < %(end)s
+        AND trade_seq < %(at_most)s + (
+            SELECT min(trade_seq) FROM option_trades
+            WHERE instrument_id = %(instrument_id)s AND event_time >= %(start)s AND event_time < %(end)s
+        )
+    ORDER BY trade_seq, event_time
+"""
+_CANDLE_VALUES: Final = ("open", "high", "low", "close", "volume", "cost")
+_TRADE_VALUES: Final = ("event_time", "trade_id", "price", "size", "side")
+Row = tuple[Any, ...]
+
+
+class _Drawn(NamedTuple):
+    """A day of a series that is fetched again."""
+
+    series_id: int
+    instrument_id: int
+    name: str
+    resolution: Resolution
+    window: Window
+
+
+@dataclass(frozen=True, slots=True)
+class _Purpose:
+    """What the requests of this check are for."""
+
+    series_id: int
+    window: Window
+    run_id: None = None
+
+
+class Refetch:
+    """Rows that the venue tells otherwise now, or no more, on days that are drawn by the key of the run.
+
+    What the venue has and we do not is no finding of this check but a hole. A venue that tells nothing at all of a day,
+    or refuses an instrument that it has forgotten, proves nothing: such days are told among the figures.
+    """
+
+    name = "refetch"
+    question = "Does the venue still tell what we hold?"
+    severity = Severity.CRITICAL
+    datasets = (DERIBIT_PERPETUAL_CANDLES.name, DERIBIT_OPTION_TRADES.name)
+
+    def run(self, cursor: Cursor, scope: Scope) -> Findings:
+        """Return the rows that differ; `checked` and `found` count rows.
+
+        Raises:
+            RetryLater: the venue cannot be asked now.
+            BadData: an answer of the venue cannot be believed.
+        """
+        drawn = _draw(cursor, scope)
+        if not drawn:
+            return Findings(0, 0, {"windows": 0})
+        tools = tools_for(scope.dataset, scope.settings, Priority.REPAIR)(_nothing)
+        compare = _compare_trades if scope.dataset is DERIBIT_OPTION_TRADES else _compare_candles
+        checked, not_told = 0, 0
+        wrong: list[dict[str, object]] = []
+        try:
+            for day in drawn:
+                tools.about_to_fetch(_Purpose(day.series_id, day.window))
+                compared, differing = compare(cursor, tools, day)
+                checked, not_told = checked + compared, not_told + (compared == 0)
+                wrong += ({"series_id": day.series_id, "instrument": day.name, **row} for row in differing)
+        finally:
+            tools.close()
+        figures = {"windows": len(drawn), "windows_not_told": not_told}
+        return Findings(checked, len(wrong), figures, tuple(wrong[:SAMPLE_ROWS]))
+
+
+def _draw(cursor: Cursor, scope: Scope) -> list[_Drawn]:
+    values = {"dataset": scope.dataset.name, "first_day": scope.first_day, "end_day": scope.end_day}
+    cursor.execute(_DRAWN, {**values, "seed": scope.seed, "windows": scope.settings.quality.refetch_windows})
+    return [
+        _Drawn(
+            series_id,
+            instrument_id,
+            name,
+            Resolution(seconds),
+            Window(day_start(day), day_start(day) + MICROSECONDS_PER_DAY),
+        )
+        for series_id, instrument_id, name, seconds, day in cursor.fetchall()
+    ]
+
+
+def _compare_candles(cursor: Cursor, tools: WorkerTools, day: _Drawn) -> tuple[int, list[dict[str, object]]]:
+    """Return how many candles were compared, 0 if the venue tells none, and those that differ."""
+    try:
+        answer = tools.venue.candles(day.name, day.window, day.resolution)
+    except RequestRejected:
+        return 0, []
+    candles = answer.candles
+    columns = (getattr(candles, name).tolist() for name in _CANDLE_VALUES)
+    told = dict(zip(candles.open_time.tolist(), zip(*columns, strict=True), strict=True))
+    cursor.execute(_CANDLES, (day.series_id, *day.window.as_datetimes()))
+    held = {to_microseconds(open_time): tuple(values) for open_time, *values in cursor.fetchall()}
+    if not told:
+        return 0, []
+    return len(held), [
+        {"open_time": format_moment(moment), **_difference(_CANDLE_VALUES, values, told.get(moment))}
+        for moment, values in held.items()
+        if told.get(moment) != values
+    ]
+
+
+def _compare_trades(cursor: Cursor, tools: WorkerTools, day: _Drawn) -> tuple[int, list[dict[str, object]]]:
+    """Return how many trades were compared, 0 if the venue tells none, and those that differ."""
+    start, end = day.window.as_datetimes()
+    values = {"instrument_id": day.instrument_id, "start": start, "end": end, "at_most": TRADES_AT_MOST}
+    cursor.execute(_TRADES, values)
+    held = [(number, (to_microseconds(moment), *others)) for number, moment, *others in cursor.fetchall()]
+    if not held:
+        return 0, []
+    try:
+        pages = list(tools.venue.trades_by_instrument(day.name, held[0][0], held[-1][0]))
+    except RequestRejected:
+        return 0, []
+    told = {
+        trade.trade_seq: (trade.event_time, str(trade.trade_id), trade.price, trade.amount, trade.direction)
+        for page in pages
+        for trade in page.trades
+    }
+    if not told:
+        return 0, []
+    return len(held), [
+        {"trade_seq": number, **_difference(_TRADE_VALUES, row, told.get(number))}
+        for number, row in held
+        if told.get(number) != row
+    ]
+
+
+def _difference(names: tuple[str, ...], held: Row, told: Row | None) -> dict[str, object]:
+    """Return what differs, or that the venue tells the row no more."""
+    if told is None:
+        return {"differs": "the venue does not tell it"}
+    differing = [name for name, ours, theirs in zip(names, held, told, strict=True) if ours != theirs]
+    return {
+        "differs": ", ".join(differing),
+        "held": {name: value for name, value in zip(names, held, strict=True) if name in differing},
+        "told": {name: value for name, value in zip(names, told, strict=True) if name in differing},
+    }
+
+
+def _nothing() -> None:
+    """Stand in where no lease has to be renewed."""
