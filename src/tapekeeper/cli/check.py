@@ -7,6 +7,7 @@ import math
 import sys
 import uuid
 from contextlib import nullcontext
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -23,6 +24,8 @@ from tapekeeper.quality.job import QualityJob
 from tapekeeper.quality.report import write_reports
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tapekeeper.model.quality import CheckResult, QualitySummary
 
 SAMPLE_ROWS: Final = 3
@@ -66,13 +69,14 @@ def check(*, datasets: tuple[str, ...], window: str, checks: str | None, report:
 
 
 def _tell(summary: QualitySummary) -> None:
-    results.print(_table(summary))
+    for dataset, of_dataset in groupby(summary.results, key=lambda result: result.dataset):
+        results.print(_table(dataset, of_dataset))
     for result in summary.results:
         if result.status is not CheckStatus.GREEN:
             _tell_findings(result)
     print_line(
-        f"Gaps opened: {summary.gaps_opened:,}; closed because they filled themselves: {summary.gaps_closed:,}; "
-        f"rows put into quarantine: {summary.rows_quarantined:,}."
+        f"Run {summary.run_id}. Gaps opened: {summary.gaps_opened:,}; closed because they filled themselves: "
+        f"{summary.gaps_closed:,}; rows put into quarantine: {summary.rows_quarantined:,}."
     )
     for dataset, windows in summary.completeness.items():
         shares = ", ".join(f"{name} {_percent(share)}" for name, share in windows.items() if share is not None)
@@ -89,15 +93,14 @@ def _verdict(summary: QualitySummary) -> str:
     return "GREEN: no critical check found anything."
 
 
-def _table(summary: QualitySummary) -> Table:
-    table = Table("dataset", "check", "severity", "status", title=f"Quality run {summary.run_id}")
+def _table(dataset: str, results_of_dataset: Iterable[CheckResult]) -> Table:
+    table = Table("check", "severity", "status", title=dataset)
     for column in ("checked", "found", "seconds"):
         table.add_column(column, justify="right")
-    for result in summary.results:
+    for result in results_of_dataset:
         colour = "yellow" if _is_warning(result) else _COLOURS[result.status]
         counts = (f"{result.checked:,}", f"{result.found:,}", f"{result.seconds:.3f}")
-        status = f"[{colour}]{result.status}[/]"
-        table.add_row(result.dataset, result.check, result.severity.value, status, *counts)
+        table.add_row(result.check, result.severity.value, f"[{colour}]{result.status}[/]", *counts)
     return table
 
 

@@ -98,38 +98,39 @@ def _tell(story: GapStory, *, as_json: bool) -> None:
     if as_json:
         print_json(story.as_json())
         return
-    print_line(_series(story.listed))
+    print_line(f"{_instrument(story.listed)} in {story.listed.dataset}")
     for line in words_of_gap(story):
         print_line(line, indent=2)
 
 
 def _table(shown: list[ListedGap]) -> Table:
-    table = Table("gap", "series", "from", "to", "numbers", title="Gaps")
+    """Return a table of two lines a gap, so that a terminal of 80 columns cuts nothing off."""
+    table = Table(title="Gaps", show_lines=True, pad_edge=False)
+    table.add_column("gap", justify="right")
+    table.add_column("series", overflow="fold")
+    table.add_column("from, to", no_wrap=True)
     table.add_column("missing", justify="right")
-    for column in ("cause", "state", "next try"):
-        table.add_column(column)
+    table.add_column("cause, state", overflow="fold")
     for listed in shown:
         gap, (start, end) = listed.gap, listed.gap.window.as_datetimes()
+        numbers = "" if gap.sequences is None else f"\n{gap.sequences.first} to {gap.sequences.last}"
         table.add_row(
             str(gap.gap_id),
-            escape(_series(listed)),
-            f"{start:%Y-%m-%d %H:%M:%S}",
-            f"{end:%Y-%m-%d %H:%M:%S}",
-            "-" if gap.sequences is None else f"{gap.sequences.first:,} to {gap.sequences.last:,}",
-            f"{gap.missing:,}",
-            gap.cause.value,
-            gap.state.value,
-            _next_try(listed),
+            escape(f"{_instrument(listed)}\n{listed.dataset}"),
+            f"{start:%Y-%m-%d %H:%M:%S}\n{end:%Y-%m-%d %H:%M:%S}",
+            f"{gap.missing:,}{numbers}",
+            f"{gap.cause}\n{gap.state}{_next_try(listed)}",
         )
     return table
 
 
-def _series(listed: ListedGap) -> str:
-    resolution = f" {Resolution(listed.resolution_seconds)}" if listed.resolution_seconds else ""
-    return f"{listed.instrument}{resolution} in {listed.dataset}"
+def _instrument(listed: ListedGap) -> str:
+    return (
+        f"{listed.instrument} {Resolution(listed.resolution_seconds)}"
+        if listed.resolution_seconds
+        else listed.instrument
+    )
 
 
 def _next_try(listed: ListedGap) -> str:
-    if listed.closed_at is not None:
-        return "-"
-    return "at once" if listed.next_attempt_at is None else f"{listed.next_attempt_at:%Y-%m-%d %H:%M}"
+    return "" if listed.next_attempt_at is None else f" until {listed.next_attempt_at:%m-%d %H:%M}"
