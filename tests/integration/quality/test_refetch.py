@@ -93,6 +93,13 @@ def test_what_differs_is_named(cursor: Cursor, settings: Settings, series_id: in
     assert (row["held"]["volume"], row["told"]["volume"]) == (volume, pytest.approx(volume - 1))
 
 
+def test_what_contradicts_itself_is_told_by_another_check(cursor: Cursor, settings: Settings, series_id: int) -> None:
+    moment = from_microseconds(START + DAY // 2)
+    cursor.execute("UPDATE candles SET high = low / 2 WHERE series_id = %s AND open_time = %s", (series_id, moment))
+    found = refetched(cursor, settings)
+    assert (found.checked, found.found) == (2_879, 0)
+
+
 def test_what_the_venue_has_no_more_is_named(cursor: Cursor, settings: Settings, simulator: Simulator) -> None:
     missing = (START + DAY // 2) // 1_000
     simulator.set_faults([{"kind": "missing_minutes", "open_times": [missing]}])

@@ -29,20 +29,21 @@ if TYPE_CHECKING:
 ROWS_AT_ONCE: Final = 10_000
 """How many bad candles one run takes into quarantine; the next one takes the others."""
 # NaN is greater than every number to PostgreSQL, infinity included.
-_SOUND: Final = """
+SOUND: Final = """
     low > 0 AND high < 'infinity'
     AND open BETWEEN low AND high AND close BETWEEN low AND high
     AND volume >= 0 AND volume < 'infinity'
     AND coalesce(cost, 0) >= 0 AND coalesce(cost, 0) < 'infinity'
     AND date_bin(%(step)s, open_time, 'epoch') = open_time
 """
+"""What is so of every candle that can be; `step` is how long it lasts."""
 _ROWS: Final = """
     FROM candles WHERE series_id = ANY(%(series_ids)s) AND open_time >= %(start)s AND open_time < %(end)s
 """
-_COUNT: Final = f"SELECT count(*), count(*) FILTER (WHERE NOT ({_SOUND})) {_ROWS}"
+_COUNT: Final = f"SELECT count(*), count(*) FILTER (WHERE NOT ({SOUND})) {_ROWS}"
 _BAD: Final = f"""
     SELECT series_id, open_time, open, high, low, close, volume, cost
-    {_ROWS} AND NOT ({_SOUND})
+    {_ROWS} AND NOT ({SOUND})
     ORDER BY open_time DESC, series_id
     LIMIT {ROWS_AT_ONCE}
 """

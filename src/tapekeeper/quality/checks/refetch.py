@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tapekeeper.backfill.tools import tools_for
@@ -14,6 +15,7 @@ from tapekeeper.model.resolution import Resolution
 from tapekeeper.model.series import DERIBIT_OPTION_TRADES, DERIBIT_PERPETUAL_CANDLES
 from tapekeeper.model.window import Window
 from tapekeeper.quality.checks.check import SAMPLE_ROWS, Findings
+from tapekeeper.quality.checks.ohlcv_sanity import SOUND
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
@@ -32,9 +34,10 @@ _DRAWN: Final = """
     ORDER BY md5(concat_ws('/', %(seed)s, series_id, day))
     LIMIT %(windows)s
 """
-_CANDLES: Final = """
+# What contradicts itself is told by the check that asks for it.
+_CANDLES: Final = f"""
     SELECT open_time, open, high, low, close, volume, cost FROM candles
-    WHERE series_id = %s AND open_time >= %s AND open_time < %s
+    WHERE series_id = %(series_id)s AND open_time >= %(start)s AND open_time < %(end)s AND {SOUND}
     ORDER BY open_time
 """
 _TRADES: Final = """
@@ -132,7 +135,9 @@ def _compare_candles(cursor: Cursor, tools: WorkerTools, day: _Drawn) -> tuple[i
     candles = answer.candles
     columns = (getattr(candles, name).tolist() for name in _CANDLE_VALUES)
     told = dict(zip(candles.open_time.tolist(), zip(*columns, strict=True), strict=True))
-    cursor.execute(_CANDLES, (day.series_id, *day.window.as_datetimes()))
+    start, end = day.window.as_datetimes()
+    step = timedelta(seconds=day.resolution.seconds)
+    cursor.execute(_CANDLES, {"series_id": day.series_id, "start": start, "end": end, "step": step})
     held = {to_microseconds(open_time): tuple(values) for open_time, *values in cursor.fetchall()}
     if not told:
         return 0, []
