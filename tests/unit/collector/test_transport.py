@@ -145,6 +145,7 @@ def test_a_text_in_several_frames_keeps_its_place_and_pings_are_answered_in_betw
         (text(b"no text has begun", Opcode.CONT), 1002),
         (text(b"two", fin=False) + text(b"at once"), 1002),
     ],
+    ids=["closed", "cut", "oversized", "masked", "continued", "two at once"],
 )
 def test_the_end_tells_its_code_after_all_texts_were_handed_over(last: bytes, code: int) -> None:
     async def run() -> TransportClosed:
