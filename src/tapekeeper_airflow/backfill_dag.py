@@ -12,14 +12,13 @@ from airflow.sdk.exceptions import AirflowFailException
 from tapekeeper.backfill.job import BackfillJob
 from tapekeeper.backfill.request import check_request
 from tapekeeper.clock import now_microseconds
-from tapekeeper.errors import ConfigInvalid
 from tapekeeper.http.rate_budget import Priority
 from tapekeeper.model.backfill import BackfillPlan, BackfillRequest, Direction, Mode
 from tapekeeper.model.series import Dataset
 from tapekeeper.venues.deribit.limits import RESOLUTIONS, parse_resolution
-from tapekeeper_airflow.edge import errors_as_task_states, settings_of_task
+from tapekeeper_airflow.edge import OWNER, errors_as_task_states, settings_of_task
+from tapekeeper_airflow.form import typed_into
 
-OWNER = "tapekeeper"
 _log = logging.getLogger(__name__)
 _RETRIES = {"owner": OWNER, "retries": 3, "retry_delay": timedelta(seconds=10)}
 
@@ -122,7 +121,9 @@ def _plan_task(dataset: Dataset) -> Any:
             run_key = f"airflow/{context['dag'].dag_id}/{context['run_id']}"
             run_id = job.find(run_key)
             if run_id is None:
-                run_id = job.start(_planned(job, _request(dataset, dict(context["params"]))), run_key)
+                run_id = job.start(
+                    _planned(job, _request(dataset, typed_into(_form([], ""), context["params"]))), run_key
+                )
             context["ti"].xcom_push("run_id", run_id)
             return [
                 {"run_id": run_id, "series_id": series_id, "instrument": name}
@@ -188,11 +189,7 @@ def _keep_fresh_task(dataset: Dataset) -> Any:
 
 
 def _request(dataset: Dataset, typed: dict[str, Any]) -> BackfillRequest:
-    """Return the checked request of a trigger form; Airflow lets nonsense in dates and unknown keys through."""
-    known = {*_form([], "")}
-    unknown = sorted(set(typed) - known)
-    if unknown:
-        raise ConfigInvalid(f"{unknown[0]!r} is not a parameter: use {', '.join(sorted(known))}")
+    """Return the checked request of a trigger form; Airflow lets nonsense in dates through."""
     return check_request(
         dataset,
         instruments=[*typed["instruments"], *(typed["other_instruments"] or "").split(",")],

@@ -14,6 +14,8 @@ from pydantic import SecretStr, ValidationError
 from tapekeeper.errors import ConfigInvalid, RetryLater, Stop
 from tapekeeper.settings import DatabaseSettings, Settings, read_settings
 
+OWNER = "tapekeeper"
+"""Of every task."""
 CONNECTION_ID = "tapekeeper"
 """The Airflow connection to the database, as a login that holds the role tapekeeper_writer."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
@@ -28,7 +28,7 @@ from tapekeeper.store.option_series import ensure_option_series
 from tapekeeper.store.quality_runs import begin, finish, save_results
 from tapekeeper.store.reader import Reader
 from tapekeeper.store.ticks import INCOMING_TABLES, write_ticks
-from tests.support.tape import add_days, add_gap, add_run, add_series
+from tests.support.tape import add_days, add_gap, add_run, add_series, minutes_ago
 from tests.support.ticks import MIDNIGHT, SECOND, option, quote
 
 if TYPE_CHECKING:
@@ -41,10 +41,6 @@ if TYPE_CHECKING:
 
 def settings_for(url: str, **more: str) -> Settings:
     return read_settings({"TAPEKEEPER_DATABASE_URL": url, "TAPEKEEPER_DATABASE_CONNECT_TIMEOUT_SECONDS": "2", **more})
-
-
-def minutes_ago(minutes: int) -> datetime:
-    return datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=minutes)
 
 
 def test_an_empty_database_is_fine(database_url: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing, contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import psycopg2
@@ -11,7 +11,6 @@ from psycopg2 import sql
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from datetime import datetime
 
 PERPETUAL_CANDLES: Final = "deribit.perpetual_candles"
 
@@ -30,6 +29,11 @@ _ADD: Final = """
     SELECT series_id, open_time, 1, 2, 0.5, 1.5, 3
     FROM new_series, generate_series(%(first)s::timestamptz, %(last)s::timestamptz, interval '1 minute') AS open_time
 """
+
+
+def minutes_ago(minutes: int) -> datetime:
+    """Return the minute that began so long ago."""
+    return datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=minutes)
 
 
 def add_series(
