@@ -35,9 +35,9 @@ _DRAWN: Final = """
     LIMIT %(windows)s
 """
 # What contradicts itself is told by the check that asks for it.
-_CANDLES: Final = f"""
+_CANDLES: Final = """
     SELECT open_time, open, high, low, close, volume, cost FROM candles
-    WHERE series_id = %(series_id)s AND open_time >= %(start)s AND open_time < %(end)s AND {SOUND}
+    WHERE series_id = %(series_id)s AND open_time >= %(start)s AND open_time < %(end)s AND {sound}
     ORDER BY open_time
 """
 _TRADES: Final = """
@@ -137,7 +137,7 @@ def _compare_candles(cursor: Cursor, tools: WorkerTools, day: _Drawn) -> tuple[i
     told = dict(zip(candles.open_time.tolist(), zip(*columns, strict=True), strict=True))
     start, end = day.window.as_datetimes()
     step = timedelta(seconds=day.resolution.seconds)
-    cursor.execute(_CANDLES, {"series_id": day.series_id, "start": start, "end": end, "step": step})
+    cursor.execute(_CANDLES.format(sound=SOUND), {"series_id": day.series_id, "start": start, "end": end, "step": step})
     held = {to_microseconds(open_time): tuple(values) for open_time, *values in cursor.fetchall()}
     if not told:
         return 0, []
