@@ -44,7 +44,7 @@ _CANDLE_HOURS: Final = """
         GROUP BY 1, 2
     ) AS hours
     JOIN series USING (series_id)
-    WHERE candles = 3600 / resolution_seconds
+    WHERE candles * resolution_seconds = 3600
     ORDER BY 1, 2
 """
 _CANDLE_SERIES: Final = """
