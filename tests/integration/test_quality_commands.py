@@ -10,6 +10,8 @@ from click.testing import CliRunner
 
 from tapekeeper.cli import main
 from tapekeeper.clock import parse_moment
+from tapekeeper.repair.job import RepairJob
+from tapekeeper.settings import read_settings
 from tests.support.truth import one_value
 
 if TYPE_CHECKING:
@@ -25,11 +27,11 @@ class Shell:
     """Types commands with the settings of one test."""
 
     def __init__(self, settings: dict[str, str]) -> None:
-        self._settings = settings
+        self.settings = settings
 
     def __call__(self, *arguments: str, exit_code: int = 0) -> str:
         """Return what a command says, on standard output or, if it ends badly, on standard error."""
-        result = CliRunner().invoke(main, list(arguments), env=self._settings)
+        result = CliRunner().invoke(main, list(arguments), env=self.settings)
         assert result.exit_code == exit_code, result.output
         assert "Traceback" not in result.output
         return result.stdout if exit_code != 2 else " ".join(result.stderr.split())
@@ -108,6 +110,17 @@ def test_what_the_venue_lacks_twice_is_permanent_and_explained(shell: Shell, sim
     assert (series["verdict"], series["day"]["state"]) == ("gap", "explained")
     assert len(series["requests"]) == 2, "the two looks of the repair"
     assert "is permanent already" in shell("repair", "1", exit_code=2)
+
+
+def test_a_repair_tells_how_far_it_is(shell: Shell, simulator: Simulator) -> None:
+    fetch_with(shell, simulator, "left_out_candles")
+    shell("check", "--window", DAY, exit_code=1)
+    simulator.clear_faults()
+    heard: list[tuple[int, int]] = []
+    with RepairJob(read_settings(shell.settings), on_progress=lambda *progress: heard.append(progress)) as job:
+        job.repair_open(by="test")
+        job.repair_open(by="test")
+    assert heard == [(0, 1), (1, 1), (0, 0)]
 
 
 def test_a_person_may_accept_a_gap_with_a_name_and_a_note_and_not_without(
