@@ -43,7 +43,7 @@ TWO_DAYS: Final = Window(MONDAY, MONDAY + 2 * DAY)
 few: Final = settings(
     deadline=None,
     derandomize=True,
-    max_examples=8,
+    max_examples=6,
     # Without shrinking, which would repair and check for minutes before it says what is wrong.
     phases=(Phase.explicit, Phase.generate),
     suppress_health_check=[HealthCheck.function_scoped_fixture],
@@ -142,7 +142,7 @@ def test_nothing_is_reported_of_a_healthy_world(desk: Desk, expired: TradedOptio
     desk.backfill(BITCOIN, Window(today - DAY, now_microseconds()), keep_fresh=True)
     desk.collect_trades(expired.name, 1, expired.trades)
     living = desk.option("living")
-    desk.collect_trades(living.name, 1, living.trades)
+    desk.collect_trades(living.name, 1, living.trades, goes_on=False)
     summary = desk.check("all")
     assert found(summary) == {}
     assert summary.is_green
@@ -219,12 +219,10 @@ def test_trades_that_the_venue_lacks_become_permanent_with_evidence(desk: Desk, 
     assert_nothing_is_left_to_do(desk)
 
 
-def test_a_trade_that_was_told_twice_with_another_time_is_a_duplicate_and_nothing_else(
-    desk: Desk, expired: TradedOption
-) -> None:
+def test_a_trade_that_was_told_twice_with_another_time_is_a_duplicate(desk: Desk, expired: TradedOption) -> None:
     desk.simulator.set_faults([{"kind": "retold_trades", "instrument": expired.name, "trade_seqs": [5, 20]}])
     desk.collect_trades(expired.name, 1, expired.trades)
-    assert found(desk.check("all")) == {(TRADES, "duplicates"): 2}
+    assert found(desk.check("all")) == {(TRADES, "duplicates"): 2, (TRADES, "refetch"): 2}
 
 
 def test_rows_that_come_twice_in_an_answer_are_held_once(desk: Desk, expired: TradedOption) -> None:
@@ -252,6 +250,8 @@ def test_a_price_that_jumps_is_told_and_nothing_else(desk: Desk) -> None:
     summary = desk.check(TWO_DAYS)
     assert found(summary) == {(CANDLES, "price_jump"): 3}
     assert summary.is_green, "it may be the market"
+    desk.simulator.clear_faults()
+    assert found(desk.check(TWO_DAYS)) == {(CANDLES, "price_jump"): 3, (CANDLES, "refetch"): 3}, "it was not"
 
 
 def test_wrong_volumes_are_found_by_longer_candles_and_a_full_refresh_makes_them_right(desk: Desk) -> None:
@@ -262,6 +262,7 @@ def test_wrong_volumes_are_found_by_longer_candles_and_a_full_refresh_makes_them
     desk.backfill(BITCOIN, TWO_DAYS)
     assert found(desk.check(TWO_DAYS)) == {(CANDLES, "resolution_agreement"): 3}
     desk.simulator.clear_faults()
+    assert found(desk.check(TWO_DAYS)) == {(CANDLES, "resolution_agreement"): 3, (CANDLES, "refetch"): 4}
     assert desk.backfill(BITCOIN, TWO_DAYS, mode=Mode.FULL_REFRESH).rows.updated == len(wrong)
     desk.assert_candles_are_true(BITCOIN, TWO_DAYS)
     assert found(desk.check(TWO_DAYS)) == {}
@@ -291,6 +292,23 @@ def test_a_row_that_contradicts_itself_goes_to_quarantine_and_the_right_one_come
     desk.assert_proven()
     desk.assert_candles_are_true(BITCOIN, TWO_DAYS)
     assert found(desk.check(TWO_DAYS)) == {}
+
+
+def test_what_comes_after_it_was_given_up_is_held_and_explained_no_longer(desk: Desk) -> None:
+    faults = CandleFaults(left_out=frozenset(range(100, 160)))
+    account = "SELECT sum(expected)::int, sum(held)::int, sum(explained)::int FROM series_days"
+    plant(desk.simulator, {BITCOIN: faults}, MONDAY)
+    desk.backfill(BITCOIN, TWO_DAYS)
+    desk.check(TWO_DAYS)
+    desk.repair()
+    assert desk.rows(account) == [(2_880, 2_820, 60)]
+    desk.assert_proven()
+    desk.simulator.clear_faults()
+    desk.backfill(BITCOIN, TWO_DAYS)
+    assert desk.rows(account) == [(2_880, 2_880, 0)]
+    desk.assert_candles_are_true(BITCOIN, TWO_DAYS)
+    assert found(desk.check(TWO_DAYS)) == {}
+    assert desk.rows("SELECT state FROM data_gaps") == [("permanent",)], "what was decided then stays told"
 
 
 def test_the_example_of_the_page_on_completeness(desk: Desk) -> None:

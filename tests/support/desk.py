@@ -73,17 +73,18 @@ class Desk:
 
     url: str
     simulator: Simulator
-    refetch_windows: int = 3
 
     @property
     def settings(self) -> Settings:
-        """As fast as the machine can; what is bad is not tried again; what the venue lacks twice is permanent."""
+        """Bad data are not tried again, what the venue lacks twice is permanent, and every day is
+        fetched again and compared.
+        """
         return Settings(
             database=DatabaseSettings(url=SecretStr(self.url)),
             deribit=DeribitSettings(rest_url=self.simulator.base_url, requests_per_second=1_000, burst_requests=1_000),
             http=HttpSettings(attempts_maximum=2, backoff_first_seconds=0.01),
             backfill=BackfillSettings(rows_per_chunk=1_000, attempts_per_chunk=1, workers=2),
-            quality=QualitySettings(refetch_windows=self.refetch_windows),
+            quality=QualitySettings(refetch_windows=100),
             repair=RepairSettings(permanent_after_hours=0, attempt_pause_minutes=0),
         )
 
@@ -105,8 +106,11 @@ class Desk:
             job.work(run_id)
             return job.finish(run_id)
 
-    def collect_trades(self, name: str, first: int, last: int) -> None:
-        """Write the trades `first` to `last` of an option as the venue tells them, and follow it from the first on."""
+    def collect_trades(self, name: str, first: int, last: int, *, goes_on: bool = True) -> None:
+        """Write the trades `first` to `last` of an option as the venue tells them, and follow it from the first on.
+
+        Unless it goes on it is followed until now.
+        """
         budget = LocalRateBudget(RateLimit("deribit.rest", permits_per_second=1_000, burst=1_000))
         with (
             HttpClient(HttpSettings(), "deribit", self.simulator.base_url, budget, _NoLog(), Priority.LIVE) as client,
@@ -120,6 +124,8 @@ class Desk:
             rows = [trade.as_trade(ids.instrument_id, now_microseconds()) for trade in told]
             database.run(lambda cursor: option_series.follow_from(cursor, [ids.trades_series_id], start, reason="test"))
             database.run(lambda cursor: write_ticks(cursor, [], rows))
+            if not goes_on:
+                database.run(lambda cursor: option_series.unfollow(cursor, [ids.trades_series_id], now_microseconds()))
 
     def check(self, asked: Window | str, *, checks: Sequence[str] | None = None) -> QualitySummary:
         """Run the checks over a window, or what somebody types."""
