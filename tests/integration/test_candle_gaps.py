@@ -21,7 +21,7 @@ from tapekeeper.model.window import Window
 from tapekeeper.quality import ledger
 from tapekeeper.store import candles as candle_store
 from tapekeeper.store import coverage, gaps, outages
-from tapekeeper.store.candle_gaps import open_candle_gap
+from tapekeeper.store.candle_gaps import open_candle_gaps
 from tapekeeper.store.database import Database
 from tests.support.candles import (
     BITCOIN,
@@ -158,6 +158,9 @@ def test_no_grid_point_is_in_two_gaps_and_none_that_is_held(database: Database, 
         assert recorded(cursor, series_id, 10, 14) == []
         assert recorded(cursor, series_id, 0, 20) == [(minutes(0, 10), 10), (minutes(14, 20), 4)]
         assert recorded(cursor, series_id, 30, 40) == []
+        overlapping = [hole(series_id, 20, 26), hole(series_id, 24, 30), hole(series_id, 20, 30)]
+        opened = ledger.record_holes(cursor, overlapping, by=BY)
+        assert [gap.window for gap in opened] == [minutes(20, 26), minutes(26, 30)]
         # What was repaired may be lost again.
         (first, *_) = gaps.open_gaps(cursor, [series_id])
         write_minutes(cursor, series_id, range(10, 14))
@@ -365,7 +368,7 @@ class _Ledger:
         )
 
     def hole(self, window: Window) -> None:
-        open_candle_gap(self.cursor, self.series_id, window, cause=Cause.UNKNOWN, by=BY, evidence={})
+        open_candle_gaps(self.cursor, self.series_id, [window], cause=Cause.UNKNOWN, by=BY, evidence={})
 
     def quarantine(self, window: Window) -> None:
         points = list(range(window.start, window.end, MINUTE))

@@ -11,7 +11,7 @@ from tapekeeper.clock import MICROSECONDS_PER_DAY
 from tapekeeper.model.gap import Cause, GapState
 from tapekeeper.model.window import Window
 from tapekeeper.store import gaps, repair_claims
-from tapekeeper.store.candle_gaps import open_candle_gap
+from tapekeeper.store.candle_gaps import open_candle_gaps
 from tapekeeper.store.candles import INCOMING_TABLE
 from tapekeeper.store.database import Database
 from tests.support.candles import MINUTE, START, followed_series, write_minutes
@@ -39,7 +39,7 @@ def gap_id(database: Database) -> int:
     def work(cursor: Cursor) -> int:
         series_id = followed_series(cursor, Window(START, START + MICROSECONDS_PER_DAY))
         window = Window(START, START + 10 * MINUTE)
-        (gap,) = open_candle_gap(cursor, series_id, window, cause=Cause.UNKNOWN, by=BY, evidence={})
+        (gap,) = open_candle_gaps(cursor, series_id, [window], cause=Cause.UNKNOWN, by=BY, evidence={})
         return gap.gap_id
 
     return database.run(work)

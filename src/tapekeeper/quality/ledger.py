@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 from tapekeeper.model.gap import Cause
 from tapekeeper.model.window import Window
 from tapekeeper.store import gaps, outages
 from tapekeeper.store.bad_candles import take_out
-from tapekeeper.store.candle_gaps import filled_candle_gaps, open_candle_gap
+from tapekeeper.store.candle_gaps import filled_candle_gaps, open_candle_gaps
 from tapekeeper.store.catalogue import resolution_of
 from tapekeeper.store.late_rows import settle_late_rows
 from tapekeeper.store.trade_gaps import filled_trade_gaps, open_gap
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from psycopg2.extensions import cursor as Cursor
 
@@ -29,9 +30,12 @@ def record_holes(cursor: Cursor, holes: Sequence[Hole], *, by: str) -> list[Gap]
 
     Nobody knows yet why they are there: they stay open until an outage, a person or a repair says more.
     """
+    opened: list[Gap] = []
     # In the order of the series, whose locks are taken one after the other.
     ordered = sorted(holes, key=lambda hole: (hole.series_id, hole.window))
-    return [gap for hole in ordered for gap in _record(cursor, hole, by, _FOUND_BY_A_CHECK)]
+    for series_id, same in groupby(ordered, key=lambda hole: hole.series_id):
+        opened += _record(cursor, series_id, list(same), by)
+    return opened
 
 
 def close_filled(cursor: Cursor, series_ids: Sequence[int], *, by: str) -> int:
@@ -59,16 +63,20 @@ def quarantine_rows(cursor: Cursor, series_id: int, open_times: Sequence[int], *
     """
     taken = take_out(cursor, series_id, open_times, reason=reason)
     if taken:
-        step = resolution_of(cursor, series_id).microseconds
-        for window in _runs(taken, step):
-            open_candle_gap(cursor, series_id, window, cause=Cause.UNKNOWN, by=by, evidence={"quarantined": reason})
+        runs, evidence = _runs(taken, resolution_of(cursor, series_id).microseconds), {"quarantined": reason}
+        open_candle_gaps(cursor, series_id, runs, cause=Cause.UNKNOWN, by=by, evidence=evidence)
     return len(taken)
 
 
-def _record(cursor: Cursor, hole: Hole, by: str, evidence: Mapping[str, object]) -> list[Gap]:
-    if hole.sequences is None:
-        return open_candle_gap(cursor, hole.series_id, hole.window, cause=Cause.UNKNOWN, by=by, evidence=evidence)
-    return open_gap(cursor, hole.series_id, hole.window, hole.sequences, cause=Cause.UNKNOWN, by=by, evidence=evidence)
+def _record(cursor: Cursor, series_id: int, holes: Sequence[Hole], by: str) -> list[Gap]:
+    windows = [hole.window for hole in holes if hole.sequences is None]
+    opened = open_candle_gaps(cursor, series_id, windows, cause=Cause.UNKNOWN, by=by, evidence=_FOUND_BY_A_CHECK)
+    for hole in holes:
+        if hole.sequences is not None:
+            opened += open_gap(
+                cursor, series_id, hole.window, hole.sequences, cause=Cause.UNKNOWN, by=by, evidence=_FOUND_BY_A_CHECK
+            )
+    return opened
 
 
 def _runs(open_times: Sequence[int], step: int) -> list[Window]:

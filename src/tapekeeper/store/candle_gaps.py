@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING, Final
 
 from tapekeeper.clock import to_microseconds
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _CLAIMED: Final = """
     SELECT window_start, window_end FROM data_gaps
     WHERE series_id = %s AND state <> 'repaired' AND window_start < %s AND window_end > %s
+    ORDER BY window_start
 """
 # One look into the index of candles per gap: nothing else is read of a gap that is still a hole.
 _FILLED: Final = """
@@ -37,31 +39,48 @@ _FILLED: Final = """
 """
 
 
-def open_candle_gap(
-    cursor: Cursor, series_id: int, window: Window, *, cause: Cause, by: str, evidence: Mapping[str, object]
+def open_candle_gaps(
+    cursor: Cursor,
+    series_id: int,
+    windows: Sequence[Window],
+    *,
+    cause: Cause,
+    by: str,
+    evidence: Mapping[str, object],
 ) -> list[Gap]:
-    """Record that candles of a window are missing, and return the gaps that are new: none if all is held or recorded.
+    """Record that candles of windows are missing, and return the gaps that are new: none if all is held or recorded.
 
-    There can be several, because a grid point belongs to one gap that is not repaired. What is expected does not
-    change. A gap with a cause is classified at once, one whose cause is unknown stays open.
+    There can be several of a window, because a grid point belongs to one gap that is not repaired. What is expected
+    does not change. A gap with a cause is classified at once, one whose cause is unknown stays open.
 
     Raises:
         InvariantBroken: the series has no grid.
     """
+    if not windows:
+        return []
     lock_series(cursor, series_id)
-    start, end = window.as_datetimes()
-    cursor.execute(_CLAIMED, (series_id, end, start))
-    claimed = [
-        (to_microseconds(taken_start), to_microseconds(taken_end)) for taken_start, taken_end in cursor.fetchall()
-    ]
     opened = []
-    for part in uncovered(window.start, window.end, claimed):
-        lacking = lack(cursor, series_id, Window(*part), None)
+    for part in _unclaimed(cursor, series_id, sorted(windows)):
+        lacking = lack(cursor, series_id, part, None)
         if lacking.missing:
-            opened.append(
-                insert_gap(cursor, series_id, Window(*part), None, lacking, cause=cause, by=by, evidence=evidence)
-            )
+            opened.append(insert_gap(cursor, series_id, part, None, lacking, cause=cause, by=by, evidence=evidence))
     return opened
+
+
+def _unclaimed(cursor: Cursor, series_id: int, windows: Sequence[Window]) -> list[Window]:
+    """Return the parts of ascending windows that belong to no gap, each once."""
+    whole = Window(windows[0].start, max(window.end for window in windows))
+    start, end = whole.as_datetimes()
+    cursor.execute(_CLAIMED, (series_id, end, start))
+    # Ascending and disjoint, so that each window only meets its neighbours.
+    claimed = [(to_microseconds(first), to_microseconds(last)) for first, last in cursor.fetchall()]
+    starts = [first for first, _ in claimed]
+    parts, done = [], whole.start
+    for window in windows:
+        near = claimed[max(0, bisect_right(starts, window.start) - 1) : bisect_left(starts, window.end)]
+        parts += [Window(*part) for part in uncovered(max(window.start, done), window.end, near)]
+        done = max(done, window.end)
+    return parts
 
 
 def filled_candle_gaps(cursor: Cursor, series_ids: Sequence[int]) -> list[int]:
