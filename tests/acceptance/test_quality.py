@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -123,6 +124,57 @@ def test_whatever_is_planted_in_candles_is_found_repaired_or_proven_to_be_gone(
             desk.assert_candles_are_true(name, TWO_DAYS)
         assert found(desk.check(TWO_DAYS)) == {}
         assert_nothing_is_left_to_do(desk)
+
+
+steps: Final = st.lists(
+    st.tuples(
+        st.sampled_from(("backfill", "refresh", "spoil", "heal", "check", "repair")),
+        st.tuples(st.integers(0, 2 * MINUTES_PER_DAY - 1), st.integers(1, 2 * MINUTES_PER_DAY)).map(
+            lambda part: Window(
+                MONDAY + part[0] * MINUTE, MONDAY + min(part[0] + part[1], 2 * MINUTES_PER_DAY) * MINUTE
+            )
+        ),
+        candle_faults(2 * MINUTES_PER_DAY),
+    ),
+    min_size=4,
+    max_size=9,
+)
+
+
+@few
+@given(for_good=candle_faults(2 * MINUTES_PER_DAY), steps=steps)
+def test_in_whatever_order_it_happens_the_end_is_the_truth(
+    databases: Databases, simulator: Simulator, for_good: CandleFaults, steps: list[tuple[str, Window, CandleFaults]]
+) -> None:
+    """Windows that overlap, faults that come and go, gaps given up too early: what is followed is proven in the end."""
+    with databases.migrated() as url:
+        desk = Desk(url, simulator)
+        plant(simulator, {BITCOIN: for_good.healed()}, MONDAY)
+        for step, window, faults in steps:
+            take_step(desk, step, window, replace(faults, lost=for_good.lost))
+            desk.assert_account_is_true()
+        plant(simulator, {BITCOIN: for_good.healed()}, MONDAY)
+        for window in desk.followed():
+            desk.backfill(BITCOIN, window)
+        desk.check(TWO_DAYS)
+        desk.repair()
+        desk.assert_proven()
+        for window in desk.followed():
+            desk.assert_candles_are_true(BITCOIN, window)
+        assert found(desk.check(TWO_DAYS)) == {}
+        assert_nothing_is_left_to_do(desk)
+
+
+def take_step(desk: Desk, step: str, window: Window, faults: CandleFaults) -> None:
+    match step:
+        case "backfill" | "refresh":
+            desk.backfill(BITCOIN, window, mode=Mode.FULL_REFRESH if step == "refresh" else Mode.MISSING_ONLY)
+        case "spoil" | "heal":
+            plant(desk.simulator, {BITCOIN: faults if step == "spoil" else faults.healed()}, MONDAY)
+        case "check":
+            desk.check(TWO_DAYS)
+        case "repair":
+            desk.repair()
 
 
 def assert_nothing_is_left_to_do(desk: Desk) -> None:

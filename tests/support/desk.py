@@ -11,7 +11,13 @@ import requests
 from pydantic import SecretStr
 
 from tapekeeper.backfill.job import BackfillJob
-from tapekeeper.clock import MICROSECONDS_PER_DAY, MICROSECONDS_PER_MILLISECOND, format_moment, now_microseconds
+from tapekeeper.clock import (
+    MICROSECONDS_PER_DAY,
+    MICROSECONDS_PER_MILLISECOND,
+    format_moment,
+    now_microseconds,
+    to_microseconds,
+)
 from tapekeeper.http.client import HttpClient
 from tapekeeper.http.rate_budget import Priority
 from tapekeeper.http.rate_limit import RateLimit
@@ -180,6 +186,10 @@ class Desk:
     def assert_proven(self) -> None:
         """Check that held + explained = expected on every day that is over, and that all accounts agree."""
         assert self.rows("SELECT * FROM series_days WHERE state = 'red'") == []
+        self.assert_account_is_true()
+
+    def assert_account_is_true(self) -> None:
+        """Check that coverage, totals and tables agree with each other."""
         with closing(Database(self.url)) as database:
             database.run(check_account)
         unequal = """
@@ -192,6 +202,11 @@ class Desk:
             WHERE resolution_seconds > 0 AND held <> rows
         """
         assert self.rows(unequal) == []
+
+    def followed(self) -> list[Window]:
+        """Return the parts of time that are followed, of whatever series."""
+        parts = self.rows("SELECT unnest(range_agg(tstzrange(window_start, window_end))) FROM followed")
+        return [Window(to_microseconds(part.lower), to_microseconds(part.upper)) for (part,) in parts]
 
     def rows(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Return the rows of a query."""
