@@ -18,6 +18,7 @@ from tapekeeper.errors import ConfigInvalid
 from tapekeeper.http.rate_budget import Priority
 from tapekeeper.model.gap import Cause, Sequences
 from tapekeeper.model.quality import Hole
+from tapekeeper.model.repair import RepairSummary
 from tapekeeper.model.resolution import Resolution
 from tapekeeper.model.window import Window
 from tapekeeper.quality import ledger
@@ -42,13 +43,13 @@ if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
 
     from tapekeeper.model.gap import Gap
-    from tapekeeper.model.repair import RepairSummary
 
 BY = "test"
 BITCOIN, ETHER = "BTC-PERPETUAL", "ETH-PERPETUAL"
 TWO_DAYS = Window(parse_moment("2024-03-01", now=0), parse_moment("2024-03-03", now=0))
 MINUTE = 60_000_000
 RED = "SELECT count(*) FROM series_days WHERE state = 'red'"
+REPAIR_CONNECTIONS = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'tapekeeper repair'"
 REQUESTS = "SELECT count(*) FROM api_requests"
 
 
@@ -353,7 +354,7 @@ def test_killed_in_the_middle_it_is_taken_up_again(keeper: Keeper) -> None:
         wait_for(lambda: keeper.one("SELECT sum(held) FROM coverage") == 2_880 - 1_300 + 1_000)
         assert keeper.repair().skipped == 1, "whoever is alive keeps the gap"
         process.send_signal(signal.SIGKILL)
-    wait_for(lambda: keeper.one("SELECT count(*) FROM pg_stat_activity WHERE application_name ~ 'repair'") == 0)
+    wait_for(lambda: keeper.one(REPAIR_CONNECTIONS) == 0)
     assert keeper.states() == ["repairing"]
     keeper.desk.simulator.clear_faults()
     assert keeper.repair().repaired == 1
@@ -377,6 +378,30 @@ def test_what_is_closed_while_it_is_fetched_stays_closed(keeper: Keeper, monkeyp
     assert keeper.states() == ["accepted"]
     keeper.assert_true(BITCOIN)
     assert keeper.one("SELECT sum(explained) FROM coverage") == 0
+
+
+def test_whoever_lost_his_connection_lost_the_gap_to_the_next(keeper: Keeper, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lock goes with the connection while the venue answers: another repair takes the gap, the first one stops."""
+    keeper.holes(BITCOIN, (10, 20))
+    others: list[RepairSummary] = []
+
+    def cut_off(*arguments: Any) -> Any:
+        fetched = fetch_candles(*arguments)
+        if not others:
+            others.append(RepairSummary())
+            keeper.desk.rows(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tapekeeper repair'"
+            )
+            wait_for(lambda: keeper.one(REPAIR_CONNECTIONS) == 0)
+            others.append(keeper.repair())
+        return fetched
+
+    monkeypatch.setattr(gap_repair, "fetch_candles", cut_off)
+    summary = keeper.repair()
+    assert (summary.skipped, summary.repaired, summary.left) == (1, 0, 0)
+    assert others[-1].repaired == 1
+    assert keeper.one("SELECT count(*) FROM repair_receipts") == 1
+    keeper.assert_true(BITCOIN)
 
 
 def test_whoever_stops_the_repair_gives_the_gap_back(keeper: Keeper, monkeypatch: pytest.MonkeyPatch) -> None:
