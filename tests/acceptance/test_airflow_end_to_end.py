@@ -10,12 +10,18 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import psycopg2
 import pytest
+import requests
 
 from tapekeeper.clock import parse_moment
+from tapekeeper.local.airflow import ADMIN
 from tapekeeper.local.console import Console
 from tapekeeper.local.installation import Installation, running
 from tapekeeper.local.postgresql import remove_data
+from tapekeeper.model.quality import Hole
+from tapekeeper.model.series import DERIBIT_PERPETUAL_CANDLES
 from tapekeeper.model.window import Window
+from tapekeeper.quality.ledger import record_holes
+from tapekeeper.store.database import Database
 from tests.support.processes import ended, wait_for
 from tests.support.simulator import Simulator
 from tests.support.truth import held_candles, one_value, true_candles
@@ -27,9 +33,13 @@ if TYPE_CHECKING:
 
 DAG = "deribit_perpetual_candles"
 LIVE_DAG = "deribit_perpetual_candles_live"
+QUALITY_DAG = "quality_daily"
+REPAIR_DAG = "gap_repair"
 INSTRUMENTS = ("BTC-PERPETUAL", "ETH-PERPETUAL")
 PROJECT = Path(__file__).parents[2]
-WINDOW = Window(parse_moment("2024-03-01", now=0), parse_moment("2024-03-11", now=0))
+START, END = "2024-03-01", "2024-03-11"
+WINDOW = Window(parse_moment(START, now=0), parse_moment(END, now=0))
+CHECKS = ["gap_detection", "ohlcv_sanity", "row_counts", "refetch", "exact_count"]
 ROWS = 14_400
 STORM: list[dict[str, Any]] = [
     {"kind": "too_many_requests", "probability": 0.06, "burst": 3},
@@ -63,7 +73,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
 @pytest.fixture(scope="module")
 def client(installation: Installation) -> Iterator[AirflowClient]:
     with closing(installation.client()) as client:
-        wait_for(lambda: {DAG, LIVE_DAG} <= client.dag_ids())
+        wait_for(lambda: {DAG, LIVE_DAG, QUALITY_DAG, REPAIR_DAG} <= client.dag_ids())
         client.pause(DAG, paused=False)
         yield client
 
@@ -84,8 +94,8 @@ def venue(installation: Installation) -> Iterator[Simulator]:
 def run(client: AirflowClient, run_id: str, **changes: object) -> None:
     conf = {
         "instruments": list(INSTRUMENTS),
-        "start": "2024-03-01",
-        "end": "2024-03-11",
+        "start": START,
+        "end": END,
         "resolution": "1",
         "direction": "oldest first",
         "mode": "missing only",
@@ -190,3 +200,94 @@ def test_the_live_dag_keeps_followed_series_fresh(client: AirflowClient, url: st
     newest = "SELECT bool_and(last_event_time >= now() - interval '2 days 1 minute') FROM series_totals JOIN series"
     assert one_value(url, f"{newest} USING (series_id) WHERE resolution_seconds = 86400") is True
     client.pause(LIVE_DAG, paused=True)
+
+
+def lose(url: str, window: Window) -> int:
+    """Take minutes of one day out of the table and off the account, as a mistake would; return their series."""
+    start, end = window.as_datetimes()
+    with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(
+            """
+            DELETE FROM candles USING series, instruments
+            WHERE series.series_id = candles.series_id AND series.instrument_id = instruments.instrument_id
+                AND name = 'BTC-PERPETUAL' AND resolution_seconds = 60 AND open_time >= %s AND open_time < %s
+            RETURNING candles.series_id
+            """,
+            (start, end),
+        )
+        lost = cursor.rowcount
+        ((series_id,), *_) = cursor.fetchall()
+        cursor.execute(
+            "UPDATE coverage SET held = held - %s WHERE series_id = %s AND day = %s", (lost, series_id, start.date())
+        )
+        cursor.execute(
+            "UPDATE series_totals SET held = held - %s, rows_held = rows_held - %s WHERE series_id = %s",
+            (lost, lost, series_id),
+        )
+    return int(series_id)
+
+
+def check_quality(client: AirflowClient, run_id: str) -> dict[str, str]:
+    """Look at the storm's days through Airflow, and return how each task ended."""
+    typed = {"datasets": [DERIBIT_PERPETUAL_CANDLES.name], "window": f"{START}/{END}", "checks": CHECKS}
+    client.trigger(QUALITY_DAG, run_id, typed)
+    wait_for(lambda: client.run_state(QUALITY_DAG, run_id) in {"success", "failed"}, seconds=300)
+    return client.task_states(QUALITY_DAG, run_id)
+
+
+def test_quality_is_checked_by_hand(installation: Installation, client: AirflowClient) -> None:
+    client.pause(QUALITY_DAG, paused=False)
+    assert check_quality(client, "good") == {"check": "success", "reports": "success", "verdict": "success"}
+    summary = client.xcom(QUALITY_DAG, "good", "verdict", "summary")
+    assert (summary["state"], [check["found"] for check in summary["checks"]]) == ("green", [0] * len(CHECKS))
+    address = f"{installation.airflow.url}/api/data_status/reports/{summary['run_id']}/"
+    assert requests.get(address, timeout=30).status_code == 401
+    login = {"username": ADMIN, "password": installation.admin_password}
+    token = requests.post(f"{installation.airflow.url}/auth/token", json=login, timeout=30).json()["access_token"]
+    headers = {"Authorization": f"Bearer {token}"}
+    assert "All is well" in requests.get(address, headers=headers, timeout=30).text
+    listed = requests.get(f"{installation.airflow.url}/api/data_status/", headers=headers, timeout=30).json()
+    assert listed[0]["last_quality_run"]["run_id"] == summary["run_id"]
+
+
+def test_quality_is_checked_by_itself_as_of_three_in_the_morning(client: AirflowClient) -> None:
+    def scheduled() -> list[str]:
+        runs = client._ask("GET", f"dags/{QUALITY_DAG}/dagRuns")["dag_runs"]
+        return [run["run_after"] for run in runs if run["run_type"] == "scheduled"]
+
+    # The night's run that the start of this Airflow has missed.
+    wait_for(lambda: bool(scheduled()))
+    times = [*scheduled(), client._ask("GET", f"dags/{QUALITY_DAG}")["next_dagrun_run_after"]]
+    assert {time[11:] for time in times} == {"03:00:00Z"}
+
+
+def test_a_red_check_is_seen_and_what_is_missing_is_repaired_by_itself(
+    client: AirflowClient, url: str, venue: Simulator
+) -> None:
+    client.pause(REPAIR_DAG, paused=False)
+    lose(url, Window(parse_moment("2024-03-05T12:00Z", now=0), parse_moment("2024-03-05T12:30Z", now=0)))
+    assert check_quality(client, "red") == {"check": "success", "reports": "success", "verdict": "failed"}
+    assert client.run_state(QUALITY_DAG, "red") == "failed"
+    assert client.xcom(QUALITY_DAG, "red", "verdict", "summary")["gaps_opened"] == 1
+    wait_for(lambda: one_value(url, "SELECT state FROM data_gaps ORDER BY gap_id DESC LIMIT 1") == "repaired")
+    runs = client._ask("GET", f"dags/{REPAIR_DAG}/dagRuns")["dag_runs"]
+    assert "asset_triggered" in {run["run_type"] for run in runs}
+    for instrument in INSTRUMENTS:
+        assert held_candles(url, instrument, WINDOW) == true_candles(venue, instrument, WINDOW)
+    assert set(check_quality(client, "healed").values()) == {"success"}
+
+
+def test_one_gap_is_repaired_by_hand_whenever_its_time_would_have_been(client: AirflowClient, url: str) -> None:
+    window = Window(parse_moment("2024-03-07T06:00Z", now=0), parse_moment("2024-03-07T06:05Z", now=0))
+    series_id = lose(url, window)
+    with closing(Database(url)) as database:
+        [gap] = database.run(lambda cursor: record_holes(cursor, [Hole(series_id, window, 5)], by="test"))
+        database.run(
+            lambda cursor: cursor.execute(
+                "UPDATE data_gaps SET next_attempt_at = now() + interval '1 day' WHERE gap_id = %s", (gap.gap_id,)
+            )
+        )
+    client.trigger(REPAIR_DAG, "by-hand", {"gap_id": gap.gap_id})
+    wait_for(lambda: client.run_state(REPAIR_DAG, "by-hand") in {"success", "failed"}, seconds=300)
+    assert client.xcom(REPAIR_DAG, "by-hand", "repair", "return_value")["rows_found"] == 5
+    assert one_value(url, f"SELECT state FROM data_gaps WHERE gap_id = {gap.gap_id}") == "repaired"

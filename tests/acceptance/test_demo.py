@@ -8,6 +8,7 @@ import shlex
 import signal
 import subprocess
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -20,7 +21,6 @@ from tests.support.simulator import PROJECT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 EXPECTED = 2 * 7 * 24 * 60
 START_SECONDS = 400.0
@@ -116,6 +116,9 @@ def assert_filled(result: dict[str, Any]) -> None:
     assert status["days_covered"] >= 7
     assert status["error"] is None
     assert 0.99 < result["completeness"]["deribit.perpetual_candles"] <= 1
+    # Every day that is over is proven, whatever the running one still waits for.
+    assert result["quality"]["completeness"]["deribit.perpetual_candles"]["7d"] == 1
+    assert Path(result["quality"]["report"], "report.html").is_file()
     streamed = {each["dataset"]: each["rows_total"] for each in result["status"]["datasets"]}
     assert streamed["deribit.option_quotes"] > 0
     assert streamed["deribit.option_trades"] > 0
@@ -127,6 +130,8 @@ def test_it_fills_the_last_seven_days_and_ends(tmp_path: Path) -> None:
         assert_filled(result)
         assert first.make.returncode == 0
         assert "differing" in first.told()
+        assert result["quality"]["state"] == "green", result["quality"]
+        assert "What is proven" in first.told()
 
 
 def test_started_again_it_resumes_stays_and_stops_what_it_started(tmp_path: Path, database_url: str) -> None:

@@ -98,6 +98,11 @@ class AirflowClient:
             for task in found["task_instances"]
         }
 
+    def xcom(self, dag_id: str, run_id: str, task_id: str, key: str) -> Any:
+        """Return what a task has left for others under a key."""
+        path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
+        return self._ask("GET", path, params={"deserialize": "true"})["value"]
+
     def _ask(self, method: str, path: str, **options: Any) -> Any:
         answer = self._session.request(method, f"{self._url}/api/v2/{path}", timeout=ANSWER_SECONDS, **options)
         if answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:

@@ -20,8 +20,10 @@ from tapekeeper.local.airflow import ADMIN, COMPONENTS
 from tapekeeper.local.console import Console
 from tapekeeper.local.installation import COLLECTOR, Installation, running
 from tapekeeper.local.landed import Landed, count_rows, read_landed
+from tapekeeper.local.proof import QUALITY_DAG, REPAIR_DAG, check_quality, proof_table
 from tapekeeper.model.series import DERIBIT_OPTION_QUOTES, DERIBIT_OPTION_TRADES
 from tapekeeper.model.window import Window
+from tapekeeper.quality.report import PAGE
 from tapekeeper.status import get_all_statuses
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 INSTRUMENTS: Final = ("BTC-PERPETUAL", "ETH-PERPETUAL")
 BACKFILL_DAG: Final = "deribit_perpetual_candles"
 LIVE_DAG: Final = "deribit_perpetual_candles_live"
+_BY_THEMSELVES: Final = (LIVE_DAG, QUALITY_DAG, REPAIR_DAG)
+"""DAGs that have a schedule."""
 DAGS_SECONDS: Final = 120.0
 STALLED_SECONDS: Final = 900.0
 """Without a new row and without an end for this long, the run is given up."""
@@ -69,6 +73,7 @@ class _Outcome:
     seconds: float = 0.0
     datasets: list[dict[str, Any]] = field(default_factory=list)
     completeness: dict[str, float] = field(default_factory=dict)
+    quality: dict[str, Any] = field(default_factory=dict)
     error: str | None = None
 
     def as_json(self) -> str:
@@ -79,6 +84,7 @@ class _Outcome:
             "seconds": round(self.seconds, 1),
             "status": {"datasets": self.datasets},
             "completeness": self.completeness,
+            "quality": self.quality,
         }
         return json.dumps(found | ({"error": self.error} if self.error else {}))
 
@@ -123,6 +129,10 @@ def _run(options: DemoOptions, console: Console, outcome: _Outcome, started: flo
                 # How soon somebody trades an option at the live venue is nobody's promise.
                 with console.step("quotes and trades of options"):
                     _wait_for_ticks(installation)
+            with console.step("checks"):
+                # A day more than was fetched, so that the first one is looked at whole.
+                summary = check_quality(installation, client, days=options.days + 1)
+            outcome.quality = {name: summary[name] for name in ("state", "run_id", "report", "completeness")}
             _account(installation, console, window, outcome)
             outcome.seconds = time.monotonic() - started
             if not outcome.ok:
@@ -130,9 +140,10 @@ def _run(options: DemoOptions, console: Console, outcome: _Outcome, started: flo
                 raise Stop(f"{landed}; the logs are in {installation.supervisor.logs}")
             if keep_fresh:
                 # Only now: its runs would show up in the account as work under way.
-                client.pause(LIVE_DAG, paused=False)
+                for dag_id in (LIVE_DAG, REPAIR_DAG):
+                    client.pause(dag_id, paused=False)
         if not options.exit_when_done:
-            _stay(installation, console, name)
+            _stay(installation, console, name, outcome.quality["run_id"])
 
 
 def _last_days(days: int) -> Window:
@@ -151,8 +162,9 @@ def _backfill(
 ) -> None:
     with console.step("DAGs"):
         _wait_for_dags(installation, client)
-    client.pause(LIVE_DAG, paused=True)
-    for dag_id, prefix in ((BACKFILL_DAG, _RUN_PREFIX), (LIVE_DAG, "")):
+    for dag_id in _BY_THEMSELVES:
+        client.pause(dag_id, paused=True)
+    for dag_id, prefix in ((BACKFILL_DAG, _RUN_PREFIX), *((dag_id, "") for dag_id in _BY_THEMSELVES)):
         for run_id in client.active_runs(dag_id, prefix):
             # Its processes are gone with the last start; the new run takes over what it left undone.
             client.fail_run(dag_id, run_id)
@@ -174,7 +186,7 @@ def _backfill(
 
 def _wait_for_dags(installation: Installation, client: AirflowClient) -> None:
     def read() -> bool:
-        return {BACKFILL_DAG, LIVE_DAG} <= client.dag_ids()
+        return {BACKFILL_DAG, *_BY_THEMSELVES} <= client.dag_ids()
 
     try:
         installation.supervisor.wait_until(COMPONENTS, read, seconds=DAGS_SECONDS)
@@ -229,6 +241,8 @@ def _account(installation: Installation, console: Console, window: Window, outco
     outcome.completeness = {s.dataset: s.completeness for s in statuses if s.completeness is not None}
     outcome.ok = outcome.rows == outcome.expected and not any(each.differing for each in landed)
     console.show(_table(landed))
+    console.show(proof_table(statuses))
+    console.say(f"The checks are {outcome.quality['state']}: {Path(outcome.quality['report']) / PAGE}")
     streamed = {status.dataset: status.intraday.rows_total for status in statuses}
     console.say("  ".join(f"{dataset.source}: {streamed[dataset.name]:,} rows." for dataset in TICKS))
 
@@ -243,12 +257,13 @@ def _table(landed: list[Landed]) -> Table:
     return table
 
 
-def _stay(installation: Installation, console: Console, name: str) -> None:
+def _stay(installation: Installation, console: Console, name: str, quality_run_id: int) -> None:
     url = installation.airflow.url
     console.say(f"""
   Airflow          {url}
   login            {ADMIN}  password  {installation.admin_password}
   data status      {url}/api/data_status/widget
+  last report      {url}/api/data_status/reports/{quality_run_id}/
   in a shell       source {installation.environment_file} && tapekeeper status
   logs             {installation.supervisor.logs}
 

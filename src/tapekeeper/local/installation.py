@@ -93,7 +93,7 @@ def running(
         postgresql = _postgresql(server)
         airflow = LocalAirflow(folder / "airflow", clone, credentials)
         simulator_url = f"http://{LOOPBACK}:{credentials.simulator_port}" if simulated else None
-        own = _own_settings(server, credentials, simulator_url)
+        own = _own_settings(server, credentials, simulator_url, folder / "reports")
         inherited = _inherited(environment, own)
         settings = read_settings(inherited | own)
         simulators = [_simulator(clone, credentials)] if simulated else []
@@ -141,8 +141,11 @@ def _start(installation: Installation, server: EmbeddedPostgres, credentials: Cr
         client.close()
 
 
-def _own_settings(server: EmbeddedPostgres, credentials: Credentials, simulator_url: str | None) -> dict[str, str]:
+def _own_settings(
+    server: EmbeddedPostgres, credentials: Credentials, simulator_url: str | None, reports: Path
+) -> dict[str, str]:
     own = {
+        f"{PREFIX}QUALITY_REPORT_FOLDER": str(reports.absolute()),
         f"{PREFIX}DATABASE_URL": login_url(server, APPLICATION_LOGIN, credentials.application_password, DATABASE),
         f"{PREFIX}READER_DATABASE_URL": login_url(server, VIEWER_LOGIN, credentials.viewer_password, DATABASE),
     }
