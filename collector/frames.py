@@ -9,6 +9,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
+from collector.counters import MessageChannel
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -103,3 +105,11 @@ class Recorder:
         sizes = {file: file.stat().st_size for file in files}
         while files and sum(sizes[file] for file in files) > self._bytes_maximum:
             files.pop(0).unlink()
+
+
+def channel_of_malformed(frame: bytes) -> MessageChannel:
+    """Return what a frame that cannot be understood seems to be about."""
+    for channel in (MessageChannel.BOOK, MessageChannel.TICKER, MessageChannel.TRADES):
+        if b'"%s.' % channel.encode() in frame[:512]:
+            return channel
+    return MessageChannel.UNKNOWN

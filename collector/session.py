@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from collector.channel_keeper import ChannelKeeper, Refused
 from collector.counters import Ending, MessageChannel
+from collector.frames import channel_of_malformed
 from collector.transport import Transport, TransportClosed
 from collector.transport import connect as connect_websocket
 from tapekeeper.clock import now_microseconds
@@ -235,7 +236,7 @@ class Session:
             try:
                 messages.append(decode(frame))
             except ParseFailure as error:
-                self._counters.decode_errors[_channel_of_malformed(frame)] += 1
+                self._counters.decode_errors[channel_of_malformed(frame)] += 1
                 self._malformed.keep(frame, str(error))
             else:
                 if self._recorder is not None:
@@ -297,10 +298,3 @@ def _ending_of(code: int) -> Ending:
     if code == 1006:
         return Ending.RESET
     return Ending.OVERSIZED if code == 1009 else Ending.CLOSED
-
-
-def _channel_of_malformed(frame: bytes) -> MessageChannel:
-    for channel in (MessageChannel.BOOK, MessageChannel.TICKER, MessageChannel.TRADES):
-        if b'"%s.' % channel.encode() in frame[:512]:
-            return channel
-    return MessageChannel.UNKNOWN
