@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime
 
+    from tapekeeper.model.gap_record import GapEvent, KeptReceipt
     from tapekeeper.store.explanation import GapStory
-    from tapekeeper.store.gaps import GapEvent, KeptReceipt
 
 
 def words_of_gap(story: GapStory) -> Iterator[str]:

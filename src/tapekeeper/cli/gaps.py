@@ -20,8 +20,8 @@ from tapekeeper.store.explanation import gap_json
 from tapekeeper.store.lineage import gap_story
 
 if TYPE_CHECKING:
+    from tapekeeper.model.gap_record import ListedGap
     from tapekeeper.store.explanation import GapStory
-    from tapekeeper.store.gaps import ListedGap
 
 
 @click.group(cls=Commands)

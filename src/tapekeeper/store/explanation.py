@@ -10,8 +10,8 @@ from typing import Any
 
 from tapekeeper.clock import from_microseconds, to_microseconds
 from tapekeeper.model.gap import Gap, GapState
+from tapekeeper.model.gap_record import GapEvent, KeptReceipt, ListedGap
 from tapekeeper.model.series import Series
-from tapekeeper.store.gaps import GapEvent, KeptReceipt, ListedGap
 from tapekeeper.store.origins import ApiRequest, CollectorSession, CoveringChunk, Effect
 from tapekeeper.store.plain import plain
 

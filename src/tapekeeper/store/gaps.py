@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 from tapekeeper.clock import from_microseconds
 from tapekeeper.errors import ConfigInvalid
 from tapekeeper.model.gap import Cause, Gap, GapState
+from tapekeeper.model.gap_record import GapEvent, KeptReceipt, ListedGap
 from tapekeeper.store.account import Change, change_account
 from tapekeeper.store.gap_counts import Lack, lack
 from tapekeeper.store.gap_rows import SELECT_GAPS, gap_of, locked_gap, move, note, told_so_far, write_receipt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from datetime import datetime
 
     from psycopg2.extensions import cursor as Cursor
 
@@ -44,52 +44,6 @@ class Receipt:
     """How it was closed."""
     rows_found: int
     rows_missing: int
-
-
-@dataclass(frozen=True, slots=True)
-class KeptReceipt:
-    """A receipt as it is kept."""
-
-    requests: int
-    """How often the venue was asked, in all tries; 0 where the gap filled itself."""
-    rows_found: int
-    rows_missing: int
-    digest_before: str
-    """MD5 of what was held inside the gap when it was recorded; of nothing, as a rule."""
-    digest_after: str
-    checked_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class GapEvent:
-    """One step of a gap."""
-
-    from_state: GapState | None
-    """None: it was recorded."""
-    to_state: GapState
-    happened_at: datetime
-    by: str
-    why: str
-    evidence: Mapping[str, object]
-
-
-@dataclass(frozen=True, slots=True)
-class ListedGap:
-    """A gap with what a person needs to recognise it."""
-
-    gap: Gap
-    dataset: str
-    instrument: str
-    resolution_seconds: int
-    """0 where the data have no resolution."""
-    opened_at: datetime
-    closed_at: datetime | None
-    next_attempt_at: datetime | None
-    """A repair is not tried before; None: at once."""
-    found_empty_at: datetime | None
-    """When the venue was first asked for what is still missing, and had none of it."""
-    attempts: int
-    """How often a repair was begun."""
 
 
 def classify(cursor: Cursor, gap_id: int, cause: Cause, *, by: str, why: str) -> Gap:
