@@ -373,6 +373,7 @@ def test_the_example_of_the_page_on_completeness(desk: Desk) -> None:
     assert desk.rows(days) == [(1_440, 1_397, 0, "red")]
     summary = desk.check(tuesday)
     assert (summary.gaps_opened, desk.rows(days)) == (2, [(1_440, 1_397, 0, "red")])
+    assert desk.check(tuesday).gaps_opened == 0, "what is recorded is not recorded again"
     plant(desk.simulator, {ETHER: faults.healed()}, tuesday.start)
     desk.repair()
     assert desk.rows(days) == [(1_440, 1_427, 13, "explained")]

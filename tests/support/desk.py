@@ -202,6 +202,13 @@ class Desk:
             WHERE resolution_seconds > 0 AND held <> rows
         """
         assert self.rows(unequal) == []
+        twice = """
+            SELECT one.gap_id, other.gap_id FROM data_gaps AS one JOIN data_gaps AS other USING (series_id)
+            WHERE one.gap_id < other.gap_id AND one.closed_at IS NULL AND other.closed_at IS NULL
+                AND one.first_sequence IS NULL AND other.first_sequence IS NULL
+                AND one.window_start < other.window_end AND other.window_start < one.window_end
+        """
+        assert self.rows(twice) == []
 
     def followed(self) -> list[Window]:
         """Return the parts of time that are followed, of whatever series."""
