@@ -108,6 +108,8 @@ class TradesTape:
         self._buffer.note(TradesFetched(tape.series.trades_series_id, missing.first, missing.last, requests))
 
     def _miss(self, tape: InstrumentTape, gap: TradeGap, after: VenueTrade) -> None:
+        if after.event_time < tape.wanted_from:
+            return  # What is missing is older still, and nobody wanted it then.
         first, last = gap
         hole = tape.trades_hole or Hole(self.swept_until - SETTLED_AFTER, Cause.SEQUENCE_BREAK, {})
         if tape.trades_hole is None:

@@ -92,6 +92,15 @@ def world() -> World:
     return world
 
 
+def test_a_trade_that_is_passed_over_before_the_instrument_is_followed_is_missed_by_nobody(world: World) -> None:
+    world.swept(5, at=TIME - SECOND)
+    world.trades(7)
+    assert (world.counters.sequence_breaks, world.buffer.take(10).announced) == (0, [])
+    world.book(5, None)
+    world.trades(9, after=2.0)
+    assert world.counters.sequence_breaks == 1
+
+
 def test_an_instrument_is_followed_from_the_second_after_its_first_snapshot(world: World) -> None:
     assert world.buffer.take(10).announced == []
     world.book(5, None)
@@ -259,7 +268,7 @@ def test_what_happened_before_an_instrument_was_wanted_only_begins_its_chain(wor
     world.swept(3, 4, at=TIME - SECOND)
     world.book(5, None)
     assert not world.buffer.take(10).trades
-    world.trades(6)
+    world.trades(6, after=2.0)
     (missing,) = world.buffer.take(10).announced
     assert isinstance(missing, TradesMissing)
     assert (missing.first, missing.last) == (5, 5)
