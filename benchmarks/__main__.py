@@ -7,6 +7,7 @@ import os
 import platform
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,17 +18,19 @@ from benchmarks.airflow import measure_airflow
 from benchmarks.backfill import measure_backfill
 from benchmarks.ceiling import measure_ceiling
 from benchmarks.decode import measure_decode
+from benchmarks.quality import measure_quality
 from benchmarks.server import running_server
 from benchmarks.status import measure_status
 from benchmarks.store import measure_store
 from benchmarks.ticks import measure_ticks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from benchmarks.report import Report
+    from benchmarks.server import Server
 
-CASES: Final = ("store", "backfill", "airflow", "status", "decode", "ticks", "ceiling")
+CASES: Final = ("store", "backfill", "airflow", "status", "decode", "ticks", "ceiling", "quality")
 EXIT_MISSED: Final = 1
 _WIDTH: Final = 132
 _EXAMPLES: Final = """\b
@@ -44,7 +47,7 @@ Examples:
 @click.argument("cases", nargs=-1, type=click.Choice(CASES))
 @click.option("--rows", default=150_000, show_default=True, type=click.IntRange(5_000), help="Candles of `store`.")
 @click.option(
-    "--repetitions", default=3, show_default=True, type=click.IntRange(1), help="Turns of `store`, `decode`, `ticks`."
+    "--repetitions", default=3, show_default=True, type=click.IntRange(1), help="Turns of all cases that take turns."
 )
 @click.option(
     "--years", default=8, show_default=True, type=click.IntRange(1, 8), help="History of `backfill` and `airflow`."
@@ -54,6 +57,9 @@ Examples:
     "--frames", default=200_000, show_default=True, type=click.IntRange(20_000), help="Of `decode` and `ticks`."
 )
 @click.option("--seconds", default=60, show_default=True, type=click.IntRange(10), help="How long `ceiling` lasts.")
+@click.option(
+    "--candles", default=6_840_000, show_default=True, type=click.IntRange(400_000), help="Candles of `quality`."
+)
 @click.option("--seed", default=7, show_default=True, help="Of the sample and of the simulated venue.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write all figures there.")
 @click.option("--assert", "assert_bounds", is_flag=True, help="Exit with 1 if a bound is missed.")
@@ -61,7 +67,8 @@ def main(*, cases: tuple[str, ...], json_file: Path | None, assert_bounds: bool,
     """Measure tapekeeper beside the alternatives, in one run on one machine.
 
     CASES are store (the write path), backfill (the whole command), airflow (the same through the DAG), status, decode
-    (frames of the venue), ticks (the live collector as fast as it can) and ceiling (it at the venue's most).
+    (frames of the venue), ticks (the live collector as fast as it can), ceiling (it at the venue's most) and quality
+    (the checks over years of candles).
     A busy machine slows everything: look at the ratios, and at the load that is told beside them.
     """
     started_at = datetime.now(UTC)
@@ -80,20 +87,20 @@ def main(*, cases: tuple[str, ...], json_file: Path | None, assert_bounds: bool,
 
 
 def _measured(cases: list[str], sizes: dict[str, Any]) -> Iterator[Report]:
-    seed, years = sizes["seed"], sizes["years"]
+    seed, years, turns, frames = (sizes[name] for name in ("seed", "years", "repetitions", "frames"))
+    measures: dict[str, Callable[[Server], Report]] = {
+        "store": partial(measure_store, rows=sizes["rows"], repetitions=turns, seed=seed, say=_say),
+        "backfill": partial(measure_backfill, years=years, seed=seed, say=_say),
+        "status": partial(measure_status, calls=sizes["calls"], say=_say),
+        "decode": lambda _: measure_decode(frames=frames, repetitions=turns, seed=seed, say=_say),
+        "ticks": partial(measure_ticks, frames=frames, repetitions=turns, seed=seed, say=_say),
+        "ceiling": partial(measure_ceiling, seconds=sizes["seconds"], seed=seed, say=_say),
+        "quality": partial(measure_quality, candles=sizes["candles"], repetitions=turns, seed=seed, say=_say),
+    }
     with running_server() as server:
-        if "store" in cases:
-            yield measure_store(server, rows=sizes["rows"], repetitions=sizes["repetitions"], seed=seed, say=_say)
-        if "backfill" in cases:
-            yield measure_backfill(server, years=years, seed=seed, say=_say)
-        if "status" in cases:
-            yield measure_status(server, calls=sizes["calls"], say=_say)
-        if "decode" in cases:
-            yield measure_decode(frames=sizes["frames"], repetitions=sizes["repetitions"], seed=seed, say=_say)
-        if "ticks" in cases:
-            yield measure_ticks(server, frames=sizes["frames"], repetitions=sizes["repetitions"], seed=seed, say=_say)
-        if "ceiling" in cases:
-            yield measure_ceiling(server, seconds=sizes["seconds"], seed=seed, say=_say)
+        for case, measure in measures.items():
+            if case in cases:
+                yield measure(server)
     if "airflow" in cases:
         yield measure_airflow(years=years, say=_say)
 

@@ -62,7 +62,7 @@ def measure_status(server: Server, *, calls: int, say: Say) -> Report:
     """Return how long answers take as the api-server asks for them: each thread reuses one connection."""
     with server.database() as url:
         say("status: filling the account")
-        _fill(url)
+        fill_coverage(url)
         settings = read_settings({"TAPEKEEPER_DATABASE_URL": url})
         status = get_intraday_data_status(settings)
         if not status.ok:
@@ -78,7 +78,8 @@ def measure_status(server: Server, *, calls: int, say: Say) -> Report:
     return _report(server, durations, coverage_rows, status.rows_total)
 
 
-def _fill(url: str) -> None:
+def fill_coverage(url: str) -> None:
+    """Write a year of coverage of 830 instruments in two streams."""
     with closing(connect(url)) as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:

@@ -50,9 +50,9 @@ _ALL_DAYS: Final = """
         SELECT series_id, day, held FROM coverage JOIN series USING (series_id) WHERE dataset = %(dataset)s
     ) AS account
     FULL JOIN (
-        SELECT series_id, day, rows
+        SELECT series_id, (midnight AT TIME ZONE 'UTC')::date AS day, rows
         FROM (
-            SELECT {table.key}, ({table.time} AT TIME ZONE 'UTC')::date AS day, count(*) AS rows
+            SELECT {table.key}, date_bin('1 day', {table.time}, 'epoch') AS midnight, count(*) AS rows
             FROM {table.name}
             GROUP BY 1, 2
         ) AS by_day

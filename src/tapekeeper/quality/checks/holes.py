@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 
     from tapekeeper.quality.checks.check import Scope
 
+PIECE: Final = 64
+"""So many grid points are counted at once."""
 # Coverage tells which days lack something, so rows are read of these alone: in the order of the key, from the index.
 # What is expected of a day is what `store/coverage.py` counts: followed, inside the life, on the grid.
-# LEAD sees the holes between rows and after the last one, the first row tells of the hole before it.
+# Counting is three times as fast as comparing neighbours, so these are looked at only in the pieces that lack one: LEAD
+# sees the holes between rows and after the last one, the first row tells of the hole before it.
 _MISSING: Final = """
     WITH flagged AS MATERIALIZED (
         SELECT
@@ -51,23 +54,34 @@ _MISSING: Final = """
         FROM flagged
         JOIN asked USING (series_id)
         CROSS JOIN LATERAL unnest(asked.ranges * tstzmultirange(living)) AS piece
+    ), piece AS MATERIALIZED (
+        SELECT series_id, step, piece_start, least(piece_start + %(piece)s * step, part_end) AS piece_end
+        FROM part
+        CROSS JOIN LATERAL generate_series(part_start, part_end - step, %(piece)s * step) AS piece_start
+    ), broken AS MATERIALIZED (
+        SELECT series_id, step, piece_start, piece_end
+        FROM piece
+        WHERE extract(epoch FROM piece_end - piece_start) > extract(epoch FROM step) * (
+            SELECT count(*) FROM candles
+            WHERE candles.series_id = piece.series_id AND open_time >= piece_start AND open_time < piece_end
+        )
     )
-    SELECT part.series_id, extract(epoch FROM step)::bigint, hole_start, hole_end
-    FROM part
+    SELECT broken.series_id, extract(epoch FROM step)::bigint, hole_start, hole_end
+    FROM broken
     CROSS JOIN LATERAL (
         SELECT
-            part_start AS hole_start,
+            piece_start AS hole_start,
             coalesce((
                 SELECT min(open_time) FROM candles
-                WHERE candles.series_id = part.series_id AND open_time >= part_start AND open_time < part_end
-            ), part_end) AS hole_end
+                WHERE candles.series_id = broken.series_id AND open_time >= piece_start AND open_time < piece_end
+            ), piece_end) AS hole_end
         UNION ALL
-        SELECT open_time + step, lead(open_time, 1, part_end) OVER (ORDER BY open_time)
+        SELECT open_time + step, lead(open_time, 1, piece_end) OVER (ORDER BY open_time)
         FROM candles
-        WHERE candles.series_id = part.series_id AND open_time >= part_start AND open_time < part_end
+        WHERE candles.series_id = broken.series_id AND open_time >= piece_start AND open_time < piece_end
     ) AS hole
     WHERE hole_end > hole_start
-    ORDER BY part.series_id, hole_start
+    ORDER BY broken.series_id, hole_start
 """
 _EXPLAINED: Final = """
     SELECT series_id, window_start, window_end FROM data_gaps
@@ -78,7 +92,7 @@ _EXPLAINED: Final = """
 def missing_runs(cursor: Cursor, scope: Scope) -> list[Hole]:
     """Return the maximal runs of missing grid points on the closed days of a scope, whatever explains them."""
     values = {"dataset": scope.dataset.name, "first_day": scope.first_day, "end_day": scope.end_day}
-    cursor.execute(_MISSING, {**values, "now": from_microseconds(scope.now)})
+    cursor.execute(_MISSING, {**values, "now": from_microseconds(scope.now), "piece": PIECE})
     runs: list[Hole] = []
     for series_id, step, start, end in cursor.fetchall():
         window = Window(to_microseconds(start), to_microseconds(end))

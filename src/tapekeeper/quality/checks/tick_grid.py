@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from tapekeeper.clock import format_moment, to_microseconds
 from tapekeeper.model.quality import Severity
 from tapekeeper.model.series import DERIBIT_PERPETUAL_CANDLES
-from tapekeeper.quality.checks.check import SAMPLE_ROWS, Findings, series_labels
+from tapekeeper.quality.checks.check import SAMPLE_ROWS, Findings, only_row, series_labels
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
@@ -19,23 +19,27 @@ OTHER_TICK_SHARE: Final = 0.1
 _TOLERANCE: Final = 1e-3
 """In ticks: a price in binary is not exactly where its decimal number is."""
 _PRICES: Final = ("open", "high", "low", "close")
-_TICKED: Final = """
-    SELECT series_id, tick_size FROM series JOIN instruments USING (instrument_id)
-    WHERE dataset = %s AND tick_size > 0 ORDER BY series_id
-"""
 # What is no number is greater than any.
 _OFF: Final = " OR ".join(
-    f"abs({price} / %(tick)s - round({price} / %(tick)s)) BETWEEN {_TOLERANCE} AND 1" for price in _PRICES
+    f"abs({price} / tick_size - round({price} / tick_size)) BETWEEN {_TOLERANCE} AND 1" for price in _PRICES
 )
-_ROWS: Final = "FROM candles WHERE series_id = %(series_id)s AND open_time >= %(start)s AND open_time < %(end)s"
+_TICKED: Final = """
+    FROM candles
+    JOIN series USING (series_id)
+    JOIN instruments USING (instrument_id)
+    WHERE dataset = %(dataset)s AND tick_size > 0 AND open_time >= %(start)s AND open_time < %(end)s
+"""
+_COUNT: Final = f"SELECT count(*), count(*) FILTER (WHERE {_OFF}) {_TICKED}"
 _DAYS: Final = f"""
-    SELECT (open_time AT TIME ZONE 'UTC')::date, count(*), count(*) FILTER (WHERE {_OFF})
-    {_ROWS}
-    GROUP BY 1
+    SELECT series_id, (open_time AT TIME ZONE 'UTC')::date, count(*), count(*) FILTER (WHERE {_OFF})
+    {_TICKED}
+    GROUP BY 1, 2
+    HAVING count(*) FILTER (WHERE {_OFF}) > 0
 """
 _SOME: Final = f"""
-    SELECT open_time, open, high, low, close
-    {_ROWS} AND ({_OFF}) AND (open_time AT TIME ZONE 'UTC')::date = ANY(%(days)s::date[])
+    SELECT series_id, open_time, tick_size, open, high, low, close {_TICKED}
+        AND ({_OFF})
+        AND concat_ws('/', series_id, (open_time AT TIME ZONE 'UTC')::date) = ANY(%(odd)s)
     ORDER BY open_time DESC
     LIMIT {SAMPLE_ROWS}
 """
@@ -55,30 +59,26 @@ class TickGrid:
 
     def run(self, cursor: Cursor, scope: Scope) -> Findings:
         """Return the candles that are off the grid; `checked` and `found` count candles."""
-        checked = found = other_days = 0
-        sample: list[dict[str, object]] = []
-        cursor.execute(_TICKED, (scope.dataset.name,))
-        ticks = cursor.fetchall()
-        labels = series_labels(cursor, (series_id for series_id, _ in ticks))
         start, end = scope.window.as_datetimes()
-        for series_id, tick in ticks:
-            values = {"series_id": series_id, "tick": tick, "start": start, "end": end}
-            cursor.execute(_DAYS, values)
-            days = cursor.fetchall()
-            odd = {day: off for day, rows, off in days if 0 < off <= OTHER_TICK_SHARE * rows}
-            checked += sum(rows for _, rows, _ in days)
-            found += sum(odd.values())
-            other_days += sum(1 for day, _, off in days if off and day not in odd)
-            if odd:
-                cursor.execute(_SOME, {**values, "days": list(odd)})
-                sample += [
-                    {
-                        "series_id": series_id,
-                        **labels[series_id].as_json(),
-                        "open_time": format_moment(to_microseconds(open_time)),
-                        "tick_size": tick,
-                        **dict(zip(_PRICES, prices, strict=True)),
-                    }
-                    for open_time, *prices in cursor.fetchall()
-                ]
-        return Findings(checked, found, {"days_with_another_tick": other_days}, tuple(sample[:SAMPLE_ROWS]))
+        values = {"dataset": scope.dataset.name, "start": start, "end": end}
+        cursor.execute(_COUNT, values)
+        checked, off = only_row(cursor)
+        if not off:
+            return Findings(checked, 0, {"days_with_another_tick": 0})
+        cursor.execute(_DAYS, values)
+        days = cursor.fetchall()
+        odd = [(series_id, day, off) for series_id, day, rows, off in days if off <= OTHER_TICK_SHARE * rows]
+        cursor.execute(_SOME, {**values, "odd": [f"{series_id}/{day}" for series_id, day, _ in odd]})
+        some = cursor.fetchall()
+        labels = series_labels(cursor, (series_id for series_id, *_ in some))
+        sample = tuple(
+            {
+                "series_id": series_id,
+                **labels[series_id].as_json(),
+                "open_time": format_moment(to_microseconds(open_time)),
+                "tick_size": tick,
+                **dict(zip(_PRICES, prices, strict=True)),
+            }
+            for series_id, open_time, tick, *prices in some
+        )
+        return Findings(checked, sum(off for *_, off in odd), {"days_with_another_tick": len(days) - len(odd)}, sample)
