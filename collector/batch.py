@@ -20,14 +20,15 @@ from collector.notes import (
     TradesMissing,
     Unfollowed,
 )
-from tapekeeper.clock import MICROSECONDS_PER_SECOND
+from tapekeeper.clock import MICROSECONDS_PER_SECOND, now_microseconds
 from tapekeeper.errors import AuthRejected, RetryLater, SchemaTooOld, StorageFull
 from tapekeeper.model.gap import Cause, GapState, Loss, Sequences, uncovered
 from tapekeeper.model.quote import Quote
 from tapekeeper.model.trade import Trade
 from tapekeeper.model.window import Window
 from tapekeeper.store.account import Seconds, account_seconds, accounted_until
-from tapekeeper.store.gaps import begin_repair, classify, close_gap, open_gaps
+from tapekeeper.store.gap_counts import lack
+from tapekeeper.store.gaps import begin_repair, classify, close_gap, note_empty, open_gaps, postpone_repair
 from tapekeeper.store.losses import record_losses, touched_seconds
 from tapekeeper.store.option_series import follow_from, unfollow
 from tapekeeper.store.poison import write_ticks_or_quarantine
@@ -147,7 +148,10 @@ def _open(cursor: Cursor, note: TradesMissing) -> None:
 
 
 def _close(cursor: Cursor, note: TradesFetched) -> None:
-    """Close every gap that lies in what was fetched; the receipt tells what the table holds of it."""
+    """Close every gap that lies in what was fetched and is whole now; the receipt tells what the table holds of it.
+
+    What the venue lacks is left to later repairs: it is lost for ever only when the venue still lacks it after a while.
+    """
     for gap in open_gaps(cursor, [note.series_id]):
         if gap.sequences is None or not note.first <= gap.sequences.first <= gap.sequences.last <= note.last:
             continue
@@ -155,7 +159,13 @@ def _close(cursor: Cursor, note: TradesFetched) -> None:
             classify(cursor, gap.gap_id, Cause.UNKNOWN, by=BY, why="the trades came before anybody knew why")
         if gap.state is not GapState.REPAIRING:
             begin_repair(cursor, gap.gap_id, by=BY, why="the venue was asked for the trades")
-        close_gap(cursor, gap.gap_id, requests=note.requests, by=BY)
+        missing = lack(cursor, gap.series_id, gap.window, gap.sequences).missing
+        if not missing:
+            close_gap(cursor, gap.gap_id, requests=note.requests, by=BY)
+        elif gap.state is not GapState.REPAIRING:
+            now, why = now_microseconds(), f"the venue lacks {missing} trades"
+            note_empty(cursor, gap.gap_id, now)
+            postpone_repair(cursor, gap.gap_id, next_attempt_at=now, by=BY, why=why, requests=note.requests)
 
 
 def _account(cursor: Cursor, spans: Sequence[Span]) -> None:

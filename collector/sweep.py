@@ -24,7 +24,7 @@ AGE_MARGIN: Final = 600 * MICROSECONDS_PER_SECOND
 """How much younger than the venue's limit a window has to be, so that the pages after the first are within it too."""
 RETRY_SECONDS: Final = 2.0
 FETCH_TRIES: Final = 3
-"""So often a hole is asked for before what is still missing is taken as lost for ever."""
+"""So often a hole is asked for before what is still missing is left to later repairs."""
 
 log = logging.getLogger(__name__)
 

@@ -103,6 +103,17 @@ def test_a_batch_survives_the_spool_and_tells_everything(database: Database, ser
     database.run(check_account)
 
 
+def test_what_the_venue_lacks_is_left_to_later_repairs(database: Database, series: OptionSeries) -> None:
+    whole = batch_of(series)
+    partly = msgspec.structs.replace(whole, trades=[row for row in whole.trades if row.trade_seq != 3])
+    database.run(lambda cursor: apply(cursor, partly, "test"))
+    told = "SELECT state, missing, attempts, found_empty_at <= now(), next_attempt_at <= now() FROM data_gaps"
+    assert rows(database, f"{told} WHERE first_sequence = 2") == [("classified", 2, 1, True, True)]
+    assert rows(database, "SELECT expected, held, explained FROM series_totals ORDER BY series_id")[1] == (4, 3, 0)
+    assert rows(database, "SELECT count(*) FROM repair_receipts") == [(0,)]
+    database.run(check_account)
+
+
 def test_written_twice_it_changes_nothing(database: Database, series: OptionSeries) -> None:
     batch = batch_of(series)
     database.run(lambda cursor: apply(cursor, batch, "test"))
