@@ -41,6 +41,7 @@ from tests.support.simulator import PROJECT, running_simulator
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.support.databases import Databases
     from tests.support.simulator import Simulator
 
 NAMES = (*BUSY, *QUIET)
@@ -296,7 +297,9 @@ def test_malformed_and_huge_frames_are_survived(database_url: str, simulator: Si
     assert 10 <= len(list((tmp_path / "spool" / "malformed").iterdir())) <= 100
 
 
-def test_check_says_what_is_wrong_and_ends(database_url: str, simulator: Simulator, tmp_path: Path) -> None:
+def test_check_says_what_is_wrong_and_ends(
+    database_url: str, databases: Databases, simulator: Simulator, tmp_path: Path
+) -> None:
     settings = settings_for(database_url, simulator, tmp_path)
     well = check(settings)
     assert (well.returncode, well.stdout.count(": ok")) == (0, 4)
@@ -313,6 +316,9 @@ def test_check_says_what_is_wrong_and_ends(database_url: str, simulator: Simulat
     assert "secret" not in wrong.stderr + wrong.stdout
     misspelt = check({**settings, "TAPEKEEPER_COLLECTOR_CURENCY": "ETH"})
     assert (misspelt.returncode, "did you mean TAPEKEEPER_COLLECTOR_CURRENCY" in misspelt.stderr) == (2, True)
+    with databases.empty() as empty:
+        behind = check({**settings, "TAPEKEEPER_DATABASE_URL": empty})
+    assert (behind.returncode, "run tapekeeper migrate" in behind.stderr) == (1, True)
 
 
 def check(settings: dict[str, str]) -> subprocess.CompletedProcess[str]:
