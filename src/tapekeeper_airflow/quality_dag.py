@@ -18,7 +18,7 @@ from tapekeeper.model.series import DATASETS
 from tapekeeper.quality.checks import CHECKS
 from tapekeeper.quality.job import QualityJob
 from tapekeeper.quality.report import write_reports
-from tapekeeper.quality.report.page import verdict as verdict_on
+from tapekeeper.quality.report.page import verdict
 from tapekeeper_airflow.edge import OWNER, errors_as_task_states, settings_of_task
 from tapekeeper_airflow.form import typed_into
 
@@ -75,25 +75,26 @@ def _form() -> dict[str, Param]:
 
 def _check_task() -> Any:
     @task(task_id="check", outlets=[QUALITY])
-    def check() -> dict[str, object]:
-        """Check what was typed, look at the data, and record what is missing; return all that was found."""
+    def check() -> str:
+        """Check what was typed, look at the data, record what is missing, and return all that was found as JSON."""
         context = get_current_context()
         dag_id = context["dag"].dag_id
         with errors_as_task_states(), QualityJob(settings_of_task()) as job:
             typed = typed_into(_form(), context["params"])
             request = job.request(typed["datasets"], typed["window"], typed["checks"])
             summary = job.run(request, f"airflow/{dag_id}/{context['run_id']}", by=f"airflow/{dag_id}")
-        return summary.as_json()
+        # As text, because Airflow's database puts the keys of an object into an order of its own.
+        return json.dumps(summary.as_json())
 
     return check
 
 
 def _reports_task() -> Any:
     @task(task_id="reports")
-    def reports(found: dict[str, Any]) -> str:
+    def reports(found: str) -> str:
         """Write the reports and return their folder."""
         with errors_as_task_states():
-            settings, summary = settings_of_task(), QualitySummary.from_json(found)
+            settings, summary = settings_of_task(), QualitySummary.from_json(json.loads(found))
             with closing(open_database(settings, application_name="tapekeeper quality reports")) as database:
                 folder = database.run(lambda cursor: write_reports(cursor, summary, settings.quality.report_folder))
         _log.info("the reports are in %s and at /api/data_status/reports/%d/", folder, summary.run_id)
@@ -104,15 +105,16 @@ def _reports_task() -> Any:
 
 def _verdict_task() -> Any:
     @task(task_id="verdict", retries=0)
-    def verdict(found: dict[str, Any], folder: str) -> None:
+    def tell(found: str, folder: str) -> None:
         """Tell the summary as XCom and as one JSON log line; fail when a critical check is red, so that it is seen."""
-        summary = QualitySummary.from_json(found)
-        checks = [{name: told for name, told in check.items() if name != "sample"} for check in found["checks"]]
-        brief = {**found, "checks": checks, "report": folder}
+        told = json.loads(found)
+        summary = QualitySummary.from_json(told)
+        checks = [{name: value for name, value in check.items() if name != "sample"} for check in told["checks"]]
+        brief = {**told, "checks": checks, "report": folder}
         get_current_context()["ti"].xcom_push("summary", brief)
         _log.info("%s", json.dumps({"event": "quality_verdict", **brief}))
         if not summary.is_green:
-            told = verdict_on(summary)
-            raise AirflowFailException("; ".join([told.headline, *told.reasons, f"the report is in {folder}"]))
+            meaning = verdict(summary)
+            raise AirflowFailException("; ".join([meaning.headline, *meaning.reasons, f"the report is in {folder}"]))
 
-    return verdict
+    return tell

@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from tapekeeper.model.quality import CheckResult, CheckStatus, Severity
 from tapekeeper.quality.checks import CHECKS
 from tapekeeper.quality.report import words
+from tapekeeper.store.completeness import WINDOWS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -134,6 +135,7 @@ def _templates() -> Environment:
     templates.globals |= {
         "series_name": words.series_name,
         "sample_shown": SAMPLE_SHOWN,
+        "windows": tuple(WINDOWS.values()),
         "questions": {name: check.question for name, check in CHECKS.items()},
     }
     return templates
