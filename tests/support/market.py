@@ -15,6 +15,7 @@ from tapekeeper.model.series import DERIBIT_PERPETUAL_CANDLES
 from tapekeeper.model.window import Window
 from tapekeeper.quality.checks import CHECKS
 from tapekeeper.quality.checks.check import Findings, Scope
+from tapekeeper.quality.job import CHECK_SESSION
 from tapekeeper.settings import Settings
 from tapekeeper.store import candles as candle_store
 from tapekeeper.store import catalogue, coverage
@@ -118,7 +119,8 @@ def hold(cursor: Cursor, series_id: int, candles: Candles) -> None:
 def ask(
     cursor: Cursor, check: str, dataset: Dataset, window: Window, *, now: int, is_everything: bool = False
 ) -> Findings:
-    """Return what a check finds."""
+    """Return what a check finds, asked as a quality run asks it."""
+    cursor.execute(CHECK_SESSION)
     scope = Scope(dataset, window, now, Settings(), seed="test", is_everything=is_everything)
     return CHECKS[check].run(cursor, scope)
 
