@@ -275,6 +275,11 @@ def test_twice_the_volume_is_nothing_unusual(cursor: Cursor, bitcoin: int) -> No
     assert found(cursor) == {}
 
 
+def test_one_huge_trade_makes_no_hour_unusual(cursor: Cursor, bitcoin: int) -> None:
+    spoil(cursor, bitcoin, "volume = 1000 * volume, cost = 1000 * cost", at=LATE)
+    assert found(cursor) == {}
+
+
 def test_without_a_week_of_history_nothing_is_unusual(cursor: Cursor, bitcoin: int) -> None:
     early = START + 6 * DAY + 720 * MINUTE
     spoil(cursor, bitcoin, "volume = 100 * volume, cost = 100 * cost", at=early, minutes=60)

@@ -24,6 +24,8 @@ LEAST_TRADES: Final = 30.0
 """Hours that usually have fewer trades are left alone."""
 LEAST_TRADED_SHARE: Final = 0.5
 """Hours of which usually a smaller share of the candles has a trade are left alone."""
+LEAST_CANDLES: Final = 12
+"""Series with fewer candles an hour are left alone: nothing about them is typical."""
 LEAST_DEVIATION: Final = 0.25
 """Of the logarithm: a market that is the same every day is not taken at its word."""
 _TO_DEVIATION: Final = 1.4826
@@ -32,13 +34,15 @@ _NOTHING: Final = 1e-3
 """Of the usual amount, added before the logarithm is taken, so that nothing is a number too."""
 _HOUR: Final = 3_600 * MICROSECONDS_PER_SECOND
 _HOURS_PER_DAY: Final = 24
+# The volume that a minute with trades typically has, times these minutes: one huge trade does not make an hour unusual.
 # An hour that lacks a candle tells nothing of the market, and is told as a hole.
 _CANDLE_HOURS: Final = """
-    SELECT series_id, (extract(epoch FROM hour) / 3600)::bigint, volume, traded / candles::float8
+    SELECT series_id, (extract(epoch FROM hour) / 3600)::bigint, coalesce(typical * traded, 0), traded / candles::float8
     FROM (
         SELECT
             series_id, date_bin('1 hour', open_time, 'epoch') AS hour,
-            sum(volume) AS volume, count(*) FILTER (WHERE volume > 0) AS traded, count(*) AS candles
+            exp(avg(ln(volume)) FILTER (WHERE volume > 0)) AS typical,
+            count(*) FILTER (WHERE volume > 0) AS traded, count(*) AS candles
         FROM candles
         WHERE series_id = ANY(%(series_ids)s) AND open_time >= %(start)s AND open_time < %(end)s
         GROUP BY 1, 2
@@ -48,7 +52,9 @@ _CANDLE_HOURS: Final = """
     ORDER BY 1, 2
 """
 _CANDLE_SERIES: Final = """
-    SELECT series_id FROM series WHERE dataset = %s AND resolution_seconds BETWEEN 1 AND 3600 ORDER BY series_id
+    SELECT series_id FROM series
+    WHERE dataset = %s AND resolution_seconds > 0 AND 3600 / resolution_seconds >= %s
+    ORDER BY series_id
 """
 _TRADE_HOURS: Final = """
     SELECT 0, (extract(epoch FROM hour) / 3600)::bigint, trades::float8, 1.0
@@ -83,7 +89,7 @@ class _Oddity(NamedTuple):
 
 
 class Anomaly:
-    """Hours with far more or far less volume, or trades, than the same hour of the day usually has.
+    """Hours with far more or far less volume in typical minutes, or trades, than the same hour of the day usually has.
 
     Usual is the median of the last 14 days, and how far an hour may lie from it is measured by how far these lie, both
     of the logarithm: volumes differ by factors. Less than seven days of history, illiquid instruments and small numbers
@@ -109,8 +115,8 @@ class Anomaly:
             {
                 **({"instrument": "all"} if label is None else {"series_id": oddity.series_id, **label.as_json()}),
                 "hour": format_moment(oddity.hour * _HOUR),
-                "amount": oddity.amount,
-                "usual": oddity.usual,
+                "amount": round(oddity.amount, 3),
+                "usual": round(oddity.usual, 3),
                 "deviations": round(oddity.deviations, 1),
             }
             for oddity in odd[:SAMPLE_ROWS]
@@ -125,7 +131,7 @@ def _hours(cursor: Cursor, scope: Scope) -> dict[int, _Hours]:
     if scope.dataset is DERIBIT_OPTION_TRADES:
         cursor.execute(_TRADE_HOURS, values)
     else:
-        cursor.execute(_CANDLE_SERIES, (scope.dataset.name,))
+        cursor.execute(_CANDLE_SERIES, (scope.dataset.name, LEAST_CANDLES))
         cursor.execute(_CANDLE_HOURS, {**values, "series_ids": [series_id for (series_id,) in cursor.fetchall()]})
     rows = np.array(cursor.fetchall(), dtype=np.float64).reshape(-1, 4)
     # The first hour of the history and the last of the window may be parts of hours.
