@@ -136,7 +136,7 @@ def test_every_day_of_the_calendar_has_its_state() -> None:
     assert row.cells[1].told == "2024-04-30: explained, 900 of 1,000, 100 explained"
     assert row.cells[2].told == "2024-05-01: 9 of 1,000 missing without an explanation"
     assert group.rest == "2 more series, 1 of them with red days"
-    assert [(month.name, month.days) for month in calendar.months] == [("April 2024", 2), ("May 2024", 3)]
+    assert [(month.name, month.days) for month in calendar.months] == [("Apr 2024", 2), ("May 2024", 3)]
 
 
 def test_a_day_on_which_nothing_is_expected_is_not_called_complete() -> None:

@@ -141,7 +141,7 @@ def _cell(day: date, found: SeriesDay | None) -> Cell:
 
 def _months(days: Sequence[date]) -> tuple[Month, ...]:
     grouped = [(first, list(members)) for first, members in groupby(days, key=lambda day: day.replace(day=1))]
-    return tuple(Month(f"{first:%B %Y}", len(members)) for first, members in grouped)
+    return tuple(Month(f"{first:%b %Y}", len(members)) for first, members in grouped)
 
 
 def _rest(accounts: Sequence[SeriesAccount]) -> str:
