@@ -20,7 +20,7 @@ from tapekeeper.clock import (
 from tapekeeper.model.backfill import Mode
 from tapekeeper.model.resolution import Resolution
 from tapekeeper.model.window import Window
-from tests.support.desk import MINUTE, Desk, TradedOption
+from tests.support.desk import MINUTE, ONE_MINUTE, Desk, TradedOption
 from tests.support.fault_plans import MINUTES_PER_DAY, CandleFaults, candle_faults
 from tests.support.processes import wait_for
 from tests.support.simulator import Simulator, running_simulator
@@ -202,6 +202,21 @@ def test_nothing_is_reported_of_a_healthy_world(desk: Desk, expired: TradedOptio
     desk.assert_proven()
     states = dict(desk.rows("SELECT state, count(*) FROM series_days WHERE dataset = %s GROUP BY 1", CANDLES))
     assert states == {"complete": 2 + 2 + 1, "running": 1}
+
+
+def test_nothing_is_reported_of_weeks_of_busy_and_of_quiet_markets(desk: Desk) -> None:
+    """Enough days to tell what is usual; PAXG_USDC-PERPETUAL trades less than once in two days, and is new."""
+    three_weeks = Window(LISTING - 4 * DAY, LISTING + 17 * DAY)
+    for name in (BITCOIN, "XRP_USDC-PERPETUAL", "PAXG_USDC-PERPETUAL"):
+        for resolution in (ONE_MINUTE, Resolution(3_600), Resolution(86_400)):
+            desk.backfill(name, three_weeks, resolution=resolution)
+    summary = desk.check("all")
+    assert found(summary) == {}
+    checked = {result.check: result.checked for result in summary.results if result.dataset == CANDLES}
+    assert checked["anomaly"] > 24
+    assert checked["price_jump"] > 80_000
+    assert checked["refetch"] > 20_000
+    assert checked["resolution_agreement"] > 1_000
 
 
 @few
