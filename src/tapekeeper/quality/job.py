@@ -119,8 +119,9 @@ class QualityJob:
         )
 
         def keep(cursor: Cursor) -> None:
-            quality_runs.save_results(cursor, run_id, summary.results)
+            # First what two turns of one run wait for each other at.
             quality_runs.finish(cursor, run_id, "green" if summary.is_green else "red")
+            quality_runs.save_results(cursor, run_id, summary.results)
 
         self._database.run(keep)
         return summary

@@ -76,7 +76,8 @@ def begin(cursor: Cursor, run_key: str, request: QualityRequest, *, by: str) -> 
 
 
 def save_results(cursor: Cursor, run_id: int, results: Iterable[CheckResult]) -> None:
-    """Keep what checks found."""
+    """Keep what checks found instead of what was kept of the run before."""
+    cursor.execute("DELETE FROM quality_results WHERE run_id = %s", (run_id,))
     execute_values(cursor, _SAVE, [_row(run_id, result) for result in results])
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pydantic import SecretStr
 
-from tapekeeper.clock import from_microseconds, parse_moment
+from tapekeeper.clock import from_microseconds, parse_moment, to_microseconds
 from tapekeeper.errors import RetryLater
 from tapekeeper.model.candle import Candles
 from tapekeeper.model.series import DERIBIT_OPTION_TRADES, DERIBIT_PERPETUAL_CANDLES
@@ -19,6 +19,7 @@ from tapekeeper.quality.checks.refetch import Refetch
 from tapekeeper.settings import DatabaseSettings, DeribitSettings, HttpSettings, QualitySettings, Settings
 from tapekeeper.store import candles as candle_store
 from tapekeeper.store.database import Database, connect
+from tests.support.desk import Desk
 from tests.support.market import DAY, follow, hold, perpetual
 from tests.support.truth import true_candles
 
@@ -136,3 +137,18 @@ def test_nothing_is_asked_where_nothing_is_held(cursor: Cursor, settings: Settin
     trades = Scope(DERIBIT_OPTION_TRADES, TWO_DAYS, START + 30 * DAY, settings)
     assert Refetch().run(cursor, trades) == Findings(0, 0, {"windows": 0})
     assert simulator.state()["requests"] == asked_before
+
+
+def test_trades_are_compared_by_their_numbers(cursor: Cursor, settings: Settings, simulator: Simulator) -> None:
+    desk = Desk(settings.database.url.get_secret_value(), simulator)
+    desk.collect_trades(desk.option("expired").name, 1, 20, goes_on=False)
+    cursor.execute("SELECT event_time FROM option_trades ORDER BY event_time")
+    moments = [to_microseconds(moment) for (moment,) in cursor.fetchall()]
+    scope = Scope(DERIBIT_OPTION_TRADES, Window(moments[0], moments[-1] + 1), moments[-1] + DAY, settings, seed="test")
+    found = Refetch().run(cursor, scope)
+    assert (found.found, found.figures["windows_not_told"]) == (0, 0)
+    assert found.checked > 0
+    cursor.execute("UPDATE option_trades SET price = price + 1, side = 'sell'")
+    changed = Refetch().run(cursor, scope)
+    assert (changed.checked, changed.found) == (found.checked, found.checked)
+    assert {str(row["differs"]) for row in changed.sample} <= {"price", "price, side"}
