@@ -8,12 +8,14 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
+from psycopg2 import sql
 
-from tapekeeper.clock import now_microseconds
+from tapekeeper.clock import from_microseconds, now_microseconds
 from tapekeeper.errors import ConfigInvalid, DatabaseUnavailable
 from tapekeeper.model.quality import CheckStatus
 from tapekeeper.model.series import DATASETS, DERIBIT_PERPETUAL_CANDLES
 from tapekeeper.model.window import Window
+from tapekeeper.quality.checks import CHECKS
 from tapekeeper.quality.checks.row_counts import RowCounts
 from tapekeeper.quality.job import QualityJob
 from tapekeeper.settings import Settings, read_settings
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     from psycopg2.extensions import cursor as Cursor
 
+    from tapekeeper.model.quality import QualitySummary
     from tapekeeper.quality.checks.check import Findings, Scope
 
 TWO_DAYS = Window(START, START + 2 * DAY)
@@ -67,12 +70,16 @@ def series_id(database: Database) -> int:
     return database.run(write)
 
 
-def fetched(database: Database, sql: str) -> list[tuple[object, ...]]:
+def fetched(database: Database, query: str) -> list[tuple[object, ...]]:
     def fetch(cursor: Cursor) -> list[tuple[object, ...]]:
-        cursor.execute(sql)
+        cursor.execute(query)
         return list(cursor.fetchall())
 
     return database.run(fetch)
+
+
+def found(summary: QualitySummary) -> dict[str, int]:
+    return {result.check: result.found for result in summary.results if result.found}
 
 
 def test_a_run_finds_records_and_keeps(
@@ -125,6 +132,29 @@ def test_a_gap_that_filled_itself_is_closed_before_the_checks(
     assert last is not None
     assert (last.run_id, last.state, last.checks, last.alarms, last.warnings) == (summary.run_id, "green", 2, 0, 0)
     assert database.run(lambda cursor: quality_runs.last_run(cursor, "deribit.option_trades")) is None
+
+
+def test_a_login_that_may_only_write_takes_bad_candles_out(
+    job: QualityJob, database: Database, database_url: str, series_id: int
+) -> None:
+    def spoil(cursor: Cursor) -> None:
+        cursor.execute("UPDATE candles SET high = low - 1 WHERE open_time = %s", (from_microseconds(BAD),))
+        cursor.execute("SELECT current_database()")
+        ((name,),) = cursor.fetchall()
+        cursor.execute(sql.SQL("ALTER DATABASE {} SET role = 'tapekeeper_writer'").format(sql.Identifier(name)))
+
+    database.run(spoil)
+    request = job.request(CANDLES, TYPED, [name for name in CHECKS if name != "refetch"])
+    first, again = job.run(request, "first", by="test"), job.run(request, "again", by="test")
+    assert (first.gaps_opened, first.rows_quarantined) == (1, 1)
+    assert found(first) == {"gap_detection": 1, "row_counts": 1, "ohlcv_sanity": 1}
+    assert (again.gaps_opened, again.rows_quarantined) == (0, 0)
+    assert found(again) == {"gap_detection": 2, "row_counts": 1, "ohlcv_sanity": 1}
+    assert fetched(database, "SELECT held, expected FROM series_totals") == [(2_880 - 3, 2_880)]
+    assert fetched(database, "SELECT event_time, reason FROM quarantine") == [
+        (from_microseconds(BAD), "high is below low")
+    ]
+    assert fetched(database, "SELECT count(*), sum(missing) FROM data_gaps WHERE state = 'open'") == [(2, 3)]
 
 
 def test_the_running_day_is_judged_when_it_is_over(job: QualityJob, database: Database) -> None:
