@@ -66,7 +66,7 @@ def test_every_hole_is_found_where_it_is(cursor: Cursor, market_ids: dict[str, i
     missing = 1 + 1 + 3 + 10 + 2_880 + 1
     assert (found.found, found.figures) == (
         6,
-        {"missing": missing, "explained": 0, "longest_seconds": 2 * 86_400},
+        {"missing": missing, "explained": 0, "under_way": 0, "longest_seconds": 2 * 86_400},
     )
     assert found.sample[0] == {
         "series_id": bitcoin,
@@ -145,6 +145,39 @@ def test_an_open_gap_explains_nothing(cursor: Cursor, market_ids: dict[str, int]
         (market_ids["bitcoin"], *minutes_after(NOON, 2).as_datetimes()),
     )
     assert [hole.window for hole in holes(cursor)] == [minutes_after(NOON, 2)]
+
+
+@pytest.mark.parametrize(
+    ("run_state", "chunk_state", "is_under_way"),
+    [
+        ("running", "pending", True),
+        ("running", "running", True),
+        ("running", "failed", False),
+        ("failed", "pending", False),
+    ],
+)
+def test_what_a_backfill_is_about_to_fetch_is_no_hole_yet(
+    cursor: Cursor, market_ids: dict[str, int], run_state: str, chunk_state: str, is_under_way: bool
+) -> None:
+    bitcoin = market_ids["bitcoin"]
+    lose(cursor, bitcoin, minutes_after(NOON, 10))
+    cursor.execute(
+        """
+        WITH run AS (
+            INSERT INTO backfill_runs (run_key, dataset, instruments, resolution_seconds, window_start, window_end,
+                direction, mode, state)
+            VALUES ('run', %s, '{}', 60, %s, %s, 'newest first', 'missing only', %s)
+            RETURNING run_id, window_start, window_end
+        )
+        INSERT INTO backfill_chunks (run_id, series_id, window_start, window_end, position, state)
+        SELECT run_id, %s, window_start, window_end, 1, %s FROM run
+        """,
+        (CANDLES.name, *minutes_after(NOON, 8).as_datetimes(), run_state, bitcoin, chunk_state),
+    )
+    found = ask(cursor, "gap_detection", CANDLES, ALL_DAYS, now=NOW)
+    assert (found.figures["missing"], found.figures["under_way"]) == ((2, 8) if is_under_way else (10, 0))
+    assert ask(cursor, "long_gaps", CANDLES, ALL_DAYS, now=NOW).found == (0 if is_under_way else 1)
+    assert ask(cursor, "row_counts", CANDLES, ALL_DAYS, now=NOW).found == 1
 
 
 def test_a_followed_day_that_nobody_planned_is_red(cursor: Cursor) -> None:

@@ -8,7 +8,7 @@ from tapekeeper.clock import MICROSECONDS_PER_SECOND
 from tapekeeper.model.quality import Severity
 from tapekeeper.model.series import DERIBIT_PERPETUAL_CANDLES
 from tapekeeper.quality.checks.check import SAMPLE_ROWS, Findings, series_labels, window_as_json
-from tapekeeper.quality.checks.holes import missing_runs, unexplained
+from tapekeeper.quality.checks.holes import missing_runs, not_under_way, unexplained
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,8 @@ class GapDetection:
     """Holes in candles that no permanent or accepted gap explains: each is one finding, and one for the ledger.
 
     A minute without a trade is no hole: the venue tells it, with no volume. Nothing is expected before the listing,
-    after the expiry, or where nobody followed the instrument.
+    after the expiry, or where nobody followed the instrument. What a backfill is about to fetch is no hole yet, though
+    its days are not complete either.
     """
 
     name = "gap_detection"
@@ -41,9 +42,15 @@ class GapDetection:
         cursor.execute(_DAYS, (scope.dataset.name, scope.first_day, scope.end_day))
         ((days,),) = cursor.fetchall()
         runs = missing_runs(cursor, scope)
-        holes = unexplained(cursor, runs)
-        missing, missing_in_all = sum(hole.missing for hole in holes), sum(run.missing for run in runs)
-        figures = {"missing": missing, "explained": missing_in_all - missing, "longest_seconds": longest_seconds(holes)}
+        red = unexplained(cursor, runs)
+        holes = not_under_way(cursor, red)
+        in_all, in_red, in_holes = (sum(hole.missing for hole in some) for some in (runs, red, holes))
+        figures = {
+            "missing": in_holes,
+            "explained": in_all - in_red,
+            "under_way": in_red - in_holes,
+            "longest_seconds": longest_seconds(holes),
+        }
         return Findings(days, len(holes), figures, holes_as_json(cursor, holes), holes=tuple(holes))
 
 

@@ -11,7 +11,7 @@ from tapekeeper.model.quality import Hole
 from tapekeeper.model.window import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from psycopg2.extensions import cursor as Cursor
 
@@ -87,6 +87,12 @@ _EXPLAINED: Final = """
     SELECT series_id, window_start, window_end FROM data_gaps
     WHERE series_id = ANY(%s) AND state IN ('permanent', 'accepted')
 """
+_UNDER_WAY: Final = """
+    SELECT series_id, chunk.window_start, chunk.window_end
+    FROM backfill_runs AS run
+    JOIN backfill_chunks AS chunk USING (run_id)
+    WHERE chunk.series_id = ANY(%s) AND run.state = 'running' AND chunk.state IN ('pending', 'running')
+"""
 
 
 def missing_runs(cursor: Cursor, scope: Scope) -> list[Hole]:
@@ -106,17 +112,26 @@ def missing_runs(cursor: Cursor, scope: Scope) -> list[Hole]:
     return runs
 
 
-def unexplained(cursor: Cursor, runs: Iterable[Hole]) -> list[Hole]:
+def unexplained(cursor: Cursor, runs: Sequence[Hole]) -> list[Hole]:
     """Return the parts of missing runs that no permanent or accepted gap explains."""
-    runs = list(runs)
-    cursor.execute(_EXPLAINED, (sorted({run.series_id for run in runs}),))
-    explained: dict[int, list[tuple[int, int]]] = {}
+    return _outside(cursor, runs, _EXPLAINED)
+
+
+def not_under_way(cursor: Cursor, runs: Sequence[Hole]) -> list[Hole]:
+    """Return the parts of missing runs that no backfill is about to fetch: those would be repaired twice."""
+    return _outside(cursor, runs, _UNDER_WAY)
+
+
+def _outside(cursor: Cursor, runs: Sequence[Hole], windows: str) -> list[Hole]:
+    """Return the parts of missing runs that lie outside windows; their statement is asked for some series."""
+    cursor.execute(windows, (sorted({run.series_id for run in runs}),))
+    taken: dict[int, list[tuple[int, int]]] = {}
     for series_id, start, end in cursor.fetchall():
-        explained.setdefault(series_id, []).append((to_microseconds(start), to_microseconds(end)))
+        taken.setdefault(series_id, []).append((to_microseconds(start), to_microseconds(end)))
     holes = []
     for run in runs:
         step = (run.window.end - run.window.start) // run.missing
-        for start, end in uncovered(run.window.start, run.window.end, explained.get(run.series_id, ())):
+        for start, end in uncovered(run.window.start, run.window.end, taken.get(run.series_id, ())):
             window = Window(start, end)
             if window.grid_points(step):
                 holes.append(replace(run, window=window, missing=window.grid_points(step)))

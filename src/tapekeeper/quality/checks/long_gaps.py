@@ -9,7 +9,7 @@ from tapekeeper.model.quality import Severity
 from tapekeeper.model.series import DERIBIT_PERPETUAL_CANDLES
 from tapekeeper.quality.checks.check import Findings
 from tapekeeper.quality.checks.gap_detection import holes_as_json, longest_seconds
-from tapekeeper.quality.checks.holes import missing_runs, unexplained
+from tapekeeper.quality.checks.holes import missing_runs, not_under_way, unexplained
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
@@ -22,7 +22,7 @@ class LongGaps:
     """The report that others know: runs of missing candles that last longer than a threshold.
 
     A run is as long as nothing is held in it, so two gaps of the ledger side by side are one. What permanent and
-    accepted gaps explain is told among the figures and is no finding.
+    accepted gaps explain, or a backfill is about to fetch, is told among the figures and is no finding.
     """
 
     name = "long_gaps"
@@ -35,10 +35,10 @@ class LongGaps:
         runs = missing_runs(cursor, scope)
         threshold = scope.settings.quality.gap_threshold_seconds
         long = _longer(runs, threshold)
-        found = _longer(unexplained(cursor, runs), threshold)
+        found = _longer(not_under_way(cursor, unexplained(cursor, runs)), threshold)
         figures = {
             "threshold_seconds": threshold,
-            "explained": len(long) - len(found),
+            "explained_or_under_way": len(long) - len(found),
             "missing": sum(hole.missing for hole in found),
             "longest_seconds": longest_seconds(found),
         }
