@@ -348,7 +348,7 @@ def test_a_day_of_wrong_volumes_is_unlike_the_days_before_it(desk: Desk) -> None
 
 def test_a_row_that_contradicts_itself_goes_to_quarantine_and_the_right_one_comes_back(desk: Desk) -> None:
     desk.backfill(BITCOIN, TWO_DAYS)
-    spoiled = desk.rows("UPDATE candles SET high = low / 2 WHERE open_time = '2024-03-05T12:34Z' RETURNING 1")
+    spoiled = desk.rows("UPDATE candles SET high = low - 1 WHERE open_time = '2024-03-05T12:34Z' RETURNING 1")
     assert len(spoiled) == 1
     summary = desk.check(TWO_DAYS)
     assert found(summary) == {(CANDLES, "ohlcv_sanity"): 1}
