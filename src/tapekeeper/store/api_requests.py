@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
+from collections import Counter, deque
 from typing import TYPE_CHECKING, Final
 
 from psycopg2.extras import Json, execute_values
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from tapekeeper.store.database import Database
 
 _WAITING_MAXIMUM: Final = 10_000
+_COUNT: Final = """
+    INSERT INTO api_request_totals AS total (venue, method, outcome, requests) VALUES %s
+    ON CONFLICT (venue, method, outcome) DO UPDATE SET requests = total.requests + excluded.requests
+"""
 _log = logging.getLogger(__name__)
 
 
@@ -70,6 +74,9 @@ class ApiRequestLog:
             """,
             [_row(record, purpose) for record, purpose in self._waiting],
         )
+        counts = Counter((record.venue, record.method, record.outcome) for record, _ in self._waiting)
+        # In one order, so that two writers cannot deadlock.
+        execute_values(cursor, _COUNT, [(*what, count) for what, count in sorted(counts.items())])
 
 
 def _row(record: RequestRecord, purpose: Purpose | None) -> tuple[object, ...]:

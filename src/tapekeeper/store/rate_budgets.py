@@ -66,6 +66,13 @@ _PAUSE: Final = """
     WHERE name = %s
 """
 
+_USED: Final = f"""
+    SELECT name, CASE WHEN blocked_until > moment THEN 1.0 ELSE least(1.0,
+        extract(epoch FROM greatest(theoretical_arrival_time, moment) - moment) * {_CURRENT_RATE} / burst
+    ) END::double precision
+    FROM rate_budgets CROSS JOIN {_CLOCK}
+"""  # noqa: S608 (made of constants of this module)
+
 
 class LocalRateBudget:
     """The same bucket in the memory of one process, with a fixed pace; safe for several threads."""
@@ -93,6 +100,12 @@ class LocalRateBudget:
         with self._lock:
             pause = PAUSE_SECONDS if retry_after_seconds is None else retry_after_seconds
             self._blocked_until = max(self._blocked_until, time.monotonic() + pause)
+
+
+def used_ratios(cursor: Cursor) -> dict[str, float]:
+    """Return how much of the burst of each budget is taken now, from 0 to 1; 1 while the venue has us wait."""
+    cursor.execute(_USED, {"recovery": RECOVERY_SECONDS})
+    return dict(cursor.fetchall())
 
 
 def local_share(limit: RateLimit) -> LocalRateBudget:

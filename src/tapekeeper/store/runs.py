@@ -42,6 +42,13 @@ _CLAIM: Final = """
     RETURNING chunk.series_id, instruments.name, chunk.window_start, chunk.window_end, chunk.attempts
 """
 
+_ROLL_UP: Final = """
+    UPDATE series_totals SET
+        rows_backfilled = rows_backfilled + %(written)s,
+        backfilled_at = CASE %(state)s WHEN 'done' THEN clock_timestamp() ELSE backfilled_at END
+    WHERE series_id = %(series_id)s
+"""
+
 
 class LeaseLost(RetryLater):
     """Another worker took the chunk because this one was silent for too long; nothing of it was written here."""
@@ -315,6 +322,7 @@ def _settle(
         ),
     )
     _still_mine(cursor, chunk)
+    cursor.execute(_ROLL_UP, {"series_id": chunk.series_id, "written": rows.inserted + rows.updated, "state": state})
 
 
 def _still_mine(cursor: Cursor, chunk: Chunk) -> None:
