@@ -1,4 +1,4 @@
-"""The command: python -m collector stream, python -m collector check."""
+"""The command: python -m collector stream, check, or metrics."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import time
 from contextlib import closing
 from dataclasses import dataclass
@@ -18,11 +19,12 @@ from typing import TYPE_CHECKING, Final
 import click
 import uvloop
 
+from collector.exporter.server import Exporter
 from collector.health import HealthServer
 from collector.log import set_up_logging
 from collector.metrics import CollectorMetrics
 from collector.service import Collector
-from collector.settings import CollectorSettings, read_collector_settings, settings_table
+from collector.settings import CollectorSettings, read_collector_settings, settings_table, variable_of
 from collector.spool import Spool
 from collector.transport import connect as connect_venue
 from collector.venue_rest import VenueRest
@@ -97,6 +99,25 @@ def settings() -> None:
 
 @main.command()
 @click.pass_obj
+def metrics(everything: _Everything) -> None:
+    """Tell Prometheus what stands in the database, until SIGTERM or Ctrl-C.
+
+    It needs a login with the role tapekeeper_reader, and neither the venue nor a spool.
+
+    Examples:
+      python -m collector metrics
+    """
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        Exporter(everything.core, everything.own, stop).run()
+    except TapekeeperError as error:
+        _fail(error)
+
+
+@main.command()
+@click.pass_obj
 def check(everything: _Everything) -> None:
     """Check settings, database, spool and venue, say what is wrong, and exit: 0 if all is well.
 
@@ -127,7 +148,15 @@ async def _stream(core: Settings, own: CollectorSettings) -> None:
     metrics = CollectorMetrics(
         collector.counters, collector.buffer, collector.levels, own.spool_directory, version("tapekeeper")
     )
-    with closing(HealthServer(own.metrics_host, own.metrics_port, metrics, collector.live, collector.ready)) as health:
+    server = HealthServer(
+        own.metrics_host,
+        own.metrics_port,
+        metrics,
+        collector.live,
+        collector.ready,
+        port_variable=variable_of("metrics_port"),
+    )
+    with closing(server) as health:
         log.info("%s: metrics and health on %s", collector.name, health.url)
         await collector.run(stop)
     log.info("ended")

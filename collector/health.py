@@ -15,7 +15,7 @@ from tapekeeper.errors import ConfigInvalid
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from collector.metrics import CollectorMetrics
+    from prometheus_client.registry import Collector as MetricSource
 
 REQUEST_SECONDS: Final = 5.0
 """A client that says nothing for so long is hung up on."""
@@ -28,11 +28,15 @@ class HealthServer:
         self,
         host: str,
         port: int,
-        metrics: CollectorMetrics,
+        metrics: MetricSource,
         live: Callable[[], Mapping[str, bool]],
         ready: Callable[[], Mapping[str, bool]],
+        *,
+        port_variable: str,
     ) -> None:
         """`live` and `ready` tell each of their conditions; all of them have to hold.
+
+        `port_variable` names the setting of the port, for the sentence that says that it cannot be had.
 
         Raises:
             ConfigInvalid: the port cannot be had.
@@ -50,9 +54,7 @@ class HealthServer:
         try:
             self._server = ThreadingHTTPServer((host, port), Handler)
         except OSError as error:
-            raise ConfigInvalid(
-                f"{host}:{port} cannot be served ({error}): choose another TAPEKEEPER_COLLECTOR_METRICS_PORT"
-            ) from error
+            raise ConfigInvalid(f"{host}:{port} cannot be served ({error}): choose another {port_variable}") from error
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
         self._thread.start()

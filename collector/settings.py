@@ -102,6 +102,10 @@ class CollectorSettings(Concern):
     """Where /metrics, /livez and /readyz are served; 0.0.0.0 in a container."""
     metrics_port: int = Field(default=9101, ge=0, le=65_535)
     """0 takes a free port, which is logged."""
+    exporter_host: str = "127.0.0.1"
+    """Where `python -m collector metrics` serves the same three; 0.0.0.0 in a container."""
+    exporter_port: int = Field(default=9102, ge=0, le=65_535)
+    """The port of `python -m collector metrics`; 0 takes a free port, which is logged."""
     stats_seconds: float = Field(default=60.0, ge=1)
     """How often a line STATS is logged."""
     log_format: Literal["text", "json"] = "text"

@@ -51,7 +51,9 @@ class Served:
         metrics = CollectorMetrics(
             self.counters, self.buffer, lambda: Levels(1, 150, 3, 50, 49, 7, 1_000), tmp_path, "0.1.0"
         )
-        self.server = HealthServer("127.0.0.1", 0, metrics, lambda: {"turning": True}, lambda: self.conditions)
+        self.server = HealthServer(
+            "127.0.0.1", 0, metrics, lambda: {"turning": True}, lambda: self.conditions, port_variable="PORT"
+        )
 
     def get(self, path: str) -> requests.Response:
         return requests.get(self.server.url + path, timeout=10)
