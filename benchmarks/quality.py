@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 HOLES: Final = 130
 LONGEST_HOLE: Final = 600
 CHUNK_ROWS: Final = 50_000
-LOOKS: Final = 20
+LOOKS: Final = 200
 """How often the completeness views are read."""
 GAPS_SECONDS: Final = 1.0
 FASTER_THAN_LAG: Final = 20.0
