@@ -251,8 +251,8 @@ def test_an_impossible_row_goes_to_quarantine_and_leaves_a_hole_that_is_known(
         write_minutes(cursor, series_id, range(2_880))
         cursor.execute("UPDATE candles SET high = 'NaN' WHERE open_time = %s", (from_microseconds(START),))
         moments = [START + minute * MINUTE for minute in bad]
-        assert ledger.quarantine_rows(cursor, series_id, moments, reason="high nan is no number", by=BY) == 5
-        assert ledger.quarantine_rows(cursor, series_id, moments, reason="high nan is no number", by=BY) == 0
+        assert ledger.quarantine_rows(cursor, series_id, moments, reason="high nan is no number", by=BY).rows == 5
+        assert ledger.quarantine_rows(cursor, series_id, moments, reason="high nan is no number", by=BY).rows == 0
         opened = gaps.open_gaps(cursor, [series_id])
         assert [gap.window for gap in opened] == [minutes(0, 3), minutes(700, 701), minutes(2_879, 2_880)]
         assert all(gap.evidence == {"quarantined": "high nan is no number"} for gap in opened)

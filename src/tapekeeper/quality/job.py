@@ -189,13 +189,13 @@ class QualityJob:
             by_reason.setdefault((row.series_id, row.reason), []).append(row.open_time)
 
         def record(cursor: Cursor) -> tuple[int, int]:
-            opened = ledger.record_holes(cursor, found.holes, by=by)
-            taken = [
-                ledger.quarantine_rows(cursor, series_id, sorted(open_times), reason=reason, by=by)
-                for (series_id, reason), open_times in sorted(by_reason.items())
-            ]
+            opened, taken = len(ledger.record_holes(cursor, found.holes, by=by)), 0
+            for (series_id, reason), open_times in sorted(by_reason.items()):
+                quarantined = ledger.quarantine_rows(cursor, series_id, sorted(open_times), reason=reason, by=by)
+                taken += quarantined.rows
+                opened += len(quarantined.gaps)
             ledger.classify_by_outages(cursor, by=by)
-            return len(opened), sum(taken)
+            return opened, taken
 
         return self._database.run(record)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import groupby
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tapekeeper.model.gap import Cause
 from tapekeeper.model.window import Window
@@ -23,6 +23,14 @@ if TYPE_CHECKING:
     from tapekeeper.model.quality import Hole
 
 _FOUND_BY_A_CHECK: Final = {"found_by": "a check"}
+
+
+class Quarantined(NamedTuple):
+    """What was taken out of a table."""
+
+    rows: int
+    gaps: list[Gap]
+    """The holes that the rows leave, those that are new."""
 
 
 def record_holes(cursor: Cursor, holes: Sequence[Hole], *, by: str) -> list[Gap]:
@@ -56,16 +64,17 @@ def classify_by_outages(cursor: Cursor, *, by: str) -> int:
     return len(explained)
 
 
-def quarantine_rows(cursor: Cursor, series_id: int, open_times: Sequence[int], *, reason: str, by: str) -> int:
-    """Take candles that contradict themselves out of the table, and return how many there were.
+def quarantine_rows(cursor: Cursor, series_id: int, open_times: Sequence[int], *, reason: str, by: str) -> Quarantined:
+    """Take candles that contradict themselves out of the table, and return what that was.
 
     Open times are in microseconds since 1970. The holes that the candles leave are in the ledger at once.
     """
     taken = take_out(cursor, series_id, open_times, reason=reason)
-    if taken:
-        runs, evidence = _runs(taken, resolution_of(cursor, series_id).microseconds), {"quarantined": reason}
-        open_candle_gaps(cursor, series_id, runs, cause=Cause.UNKNOWN, by=by, evidence=evidence)
-    return len(taken)
+    if not taken:
+        return Quarantined(0, [])
+    runs, evidence = _runs(taken, resolution_of(cursor, series_id).microseconds), {"quarantined": reason}
+    opened = open_candle_gaps(cursor, series_id, runs, cause=Cause.UNKNOWN, by=by, evidence=evidence)
+    return Quarantined(len(taken), opened)
 
 
 def _record(cursor: Cursor, series_id: int, holes: Sequence[Hole], by: str) -> list[Gap]:

@@ -146,7 +146,7 @@ def test_a_login_that_may_only_write_takes_bad_candles_out(
     database.run(spoil)
     request = job.request(CANDLES, TYPED, [name for name in CHECKS if name != "refetch"])
     first, again = job.run(request, "first", by="test"), job.run(request, "again", by="test")
-    assert (first.gaps_opened, first.rows_quarantined) == (1, 1)
+    assert (first.gaps_opened, first.rows_quarantined) == (2, 1)
     assert found(first) == {"gap_detection": 1, "row_counts": 1, "ohlcv_sanity": 1}
     assert (again.gaps_opened, again.rows_quarantined) == (0, 0)
     assert found(again) == {"gap_detection": 2, "row_counts": 1, "ohlcv_sanity": 1}

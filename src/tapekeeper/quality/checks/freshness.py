@@ -16,24 +16,33 @@ if TYPE_CHECKING:
 
 STALE_AFTER_INTERVALS: Final = 2
 """So many target intervals, or candles where these last longer, may pass without anything new."""
-# A candle is as new as its end. What lives no more brings nothing new.
+# A candle is as new as its end. What lives no more brings nothing new. Quotes and trades of an instrument come over one
+# connection, and its seconds are accounted only while that is whole: they tell a quiet market from a dead collector.
 _NEWEST: Final = """
+    WITH fed AS (
+        SELECT instrument_id, max(accounted_until) AS fed_until
+        FROM series
+        JOIN series_totals USING (series_id)
+        WHERE accounted_until IS NOT NULL
+        GROUP BY instrument_id
+    )
     SELECT
         series_id,
         name,
         resolution_seconds,
         greatest(
             last_event_time + make_interval(secs => resolution_seconds),
-            accounted_until,
+            fed_until,
             min(greatest(window_start, listed_at))
         ) AS newest
     FROM followed
     JOIN series USING (series_id)
     JOIN instruments USING (instrument_id)
     LEFT JOIN series_totals USING (series_id)
+    LEFT JOIN fed USING (instrument_id)
     WHERE dataset = %(dataset)s AND window_end IS NULL AND window_start <= %(now)s
         AND coalesce(expires_at, 'infinity') > %(now)s AND coalesce(delisted_at, 'infinity') > %(now)s
-    GROUP BY series_id, name, resolution_seconds, last_event_time, accounted_until
+    GROUP BY series_id, name, resolution_seconds, last_event_time, fed_until
     ORDER BY newest, series_id
 """
 
@@ -42,7 +51,7 @@ class Freshness:
     """Followed series of candles without a new one for two intervals, and datasets of ticks without anything new.
 
     The venue makes a candle of every minute, also of a quiet one, so each series has to go on. An instrument of which
-    nobody quotes or trades sends nothing: of ticks the newest of all instruments counts, and quotes are as new as the
+    nobody quotes or trades sends nothing: of ticks the newest of all instruments counts, and they are as new as the
     seconds for which their feed was seen to be whole.
 
     A window that ended long ago asks for no news, and nothing is judged.
