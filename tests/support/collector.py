@@ -104,8 +104,11 @@ class RunningCollector:
         return answer.status_code, answer.json()
 
     def wait_until_fresh(self, instruments: int) -> None:
-        """Wait until so many instruments have a verified feed."""
-        wait_for(lambda: self.metric("tapekeeper_instruments_fresh") == instruments)
+        """Wait until so many instruments have a verified feed, and all others that the venue's calendar lists."""
+        wait_for(lambda: instruments <= self._fresh() == self.metric("tapekeeper_instruments_expected"))
+
+    def _fresh(self) -> float:
+        return self.metric("tapekeeper_instruments_fresh")
 
     def wait_until_ready(self) -> None:
         """Wait until /readyz says so."""
