@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.sdk import DAG, Param, get_current_context, task
@@ -16,27 +15,17 @@ from tapekeeper.http.rate_budget import Priority
 from tapekeeper.model.backfill import BackfillPlan, BackfillRequest, Direction, Mode
 from tapekeeper.model.series import Dataset
 from tapekeeper.venues.deribit.limits import RESOLUTIONS, parse_resolution
-from tapekeeper_airflow.edge import OWNER, errors_as_task_states, settings_of_task
+from tapekeeper_airflow.dag import new_dag
+from tapekeeper_airflow.edge import errors_as_task_states, settings_of_task
 from tapekeeper_airflow.form import typed_into
 
 _log = logging.getLogger(__name__)
-_RETRIES = {"owner": OWNER, "retries": 3, "retry_delay": timedelta(seconds=10)}
 
 
 def candle_backfill_dag(dag_id: str, dataset: Dataset, instruments: list[str], start: str, description: str) -> DAG:
     """Return a DAG that backfills candles when somebody triggers it: plan, one task per instrument, summary."""
-    with DAG(
-        dag_id=dag_id,
-        description=description,
-        doc_md=description,
-        schedule=None,
-        start_date=datetime(2018, 1, 1, tzinfo=UTC),
-        catchup=False,
-        max_active_runs=4,
-        default_args=_RETRIES,
-        params=_form(instruments, start),
-        tags=["backfill", dataset.venue],
-    ) as dag:
+    form, tags = _form(instruments, start), ["backfill", dataset.venue]
+    with new_dag(dag_id, description, schedule=None, params=form, max_active_runs=4, tags=tags) as dag:
         series = _plan_task(dataset)()
         _work_task().expand(series=series) >> _summary_task()()
     return dag
@@ -44,17 +33,7 @@ def candle_backfill_dag(dag_id: str, dataset: Dataset, instruments: list[str], s
 
 def keep_fresh_dag(dag_id: str, dataset: Dataset, schedule: str, description: str) -> DAG:
     """Return a DAG that fetches what is new for the followed series of a dataset."""
-    with DAG(
-        dag_id=dag_id,
-        description=description,
-        doc_md=description,
-        schedule=schedule,
-        start_date=datetime(2018, 1, 1, tzinfo=UTC),
-        catchup=False,
-        max_active_runs=1,
-        default_args=_RETRIES,
-        tags=["live", dataset.venue],
-    ) as dag:
+    with new_dag(dag_id, description, schedule=schedule, tags=["live", dataset.venue]) as dag:
         _keep_fresh_task(dataset)()
     return dag
 

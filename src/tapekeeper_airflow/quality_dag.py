@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from airflow.sdk import DAG, Asset, Param, get_current_context, task
@@ -19,7 +18,8 @@ from tapekeeper.quality.checks import CHECKS
 from tapekeeper.quality.job import QualityJob
 from tapekeeper.quality.report import write_reports
 from tapekeeper.quality.report.page import verdict
-from tapekeeper_airflow.edge import OWNER, errors_as_task_states, settings_of_task
+from tapekeeper_airflow.dag import new_dag
+from tapekeeper_airflow.edge import errors_as_task_states, settings_of_task
 from tapekeeper_airflow.form import typed_into
 
 QUALITY: Final = Asset(name="tapekeeper_quality", uri="x-tapekeeper://quality")
@@ -29,18 +29,7 @@ _log = logging.getLogger(__name__)
 
 def quality_dag(dag_id: str, schedule: BaseTimetable, description: str) -> DAG:
     """Return a DAG that checks what is held, writes the reports, and fails at the end when a critical check is red."""
-    with DAG(
-        dag_id=dag_id,
-        description=description,
-        doc_md=description,
-        schedule=schedule,
-        start_date=datetime(2018, 1, 1, tzinfo=UTC),
-        catchup=False,
-        max_active_runs=1,
-        default_args={"owner": OWNER, "retries": 3, "retry_delay": timedelta(seconds=10)},
-        params=_form(),
-        tags=["quality"],
-    ) as dag:
+    with new_dag(dag_id, description, schedule=schedule, params=_form(), tags=["quality"]) as dag:
         summary = _check_task()()
         _verdict_task()(summary, _reports_task()(summary))
     return dag

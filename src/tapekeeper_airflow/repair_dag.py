@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
 from typing import Any
 
 from airflow.sdk import DAG, Param, get_current_context, task
@@ -11,7 +10,8 @@ from airflow.sdk.bases.timetable import BaseTimetable
 
 from tapekeeper.model.repair import RepairSummary
 from tapekeeper.repair.job import RepairJob
-from tapekeeper_airflow.edge import OWNER, errors_as_task_states, settings_of_task
+from tapekeeper_airflow.dag import new_dag
+from tapekeeper_airflow.edge import errors_as_task_states, settings_of_task
 from tapekeeper_airflow.form import typed_into
 
 _log = logging.getLogger(__name__)
@@ -19,19 +19,8 @@ _log = logging.getLogger(__name__)
 
 def repair_dag(dag_id: str, schedule: BaseTimetable, description: str) -> DAG:
     """Return a DAG that repairs the gaps that are due, or the one that somebody names; nothing due ends it at once."""
-    with DAG(
-        dag_id=dag_id,
-        description=description,
-        doc_md=description,
-        schedule=schedule,
-        start_date=datetime(2018, 1, 1, tzinfo=UTC),
-        catchup=False,
-        max_active_runs=1,
-        # What a try could not do, the next run does.
-        default_args={"owner": OWNER, "retries": 0},
-        params=_form(),
-        tags=["quality"],
-    ) as dag:
+    # What a try could not do, the next run does.
+    with new_dag(dag_id, description, schedule=schedule, params=_form(), tags=["quality"], retries=0) as dag:
         _repair_task()()
     return dag
 

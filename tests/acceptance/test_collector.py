@@ -14,7 +14,6 @@ import pytest
 
 from tapekeeper.clock import now_microseconds
 from tapekeeper.local.postgresql import EmbeddedPostgres
-from tapekeeper.store.migrate import migrate
 from tests.support.collector import (
     BUSY,
     QUIET,
@@ -25,18 +24,19 @@ from tests.support.collector import (
     followed_from,
     gaps,
     list_option,
-    make_small,
     missing_quotes,
+    own_server,
     rows,
     running_collector,
     settings_for,
     settle,
+    small_world,
     wait_until_accounted,
 )
 from tests.support.command_line import environment
 from tests.support.locked import locked
 from tests.support.processes import wait_for
-from tests.support.simulator import PROJECT, running_simulator
+from tests.support.simulator import PROJECT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,21 +50,16 @@ TRADES = "deribit.option_trades"
 
 @pytest.fixture(scope="module")
 def simulator_process() -> Iterator[Simulator]:
-    """A world of a few options whose books change four times a second."""
-    with running_simulator("--quote-changes-per-second", "4") as simulator:
-        make_small(simulator)
+    """The same for all tests here."""
+    with small_world() as simulator:
         yield simulator
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
     """A server of the test's own, which it may stop."""
-    server = EmbeddedPostgres(tmp_path / "postgresql", options={"fsync": "off"})
-    server.start()
-    migrate(server.url())
-    yield server
-    server.stop()
-    server.remove()
+    with own_server(tmp_path) as server:
+        yield server
 
 
 def let_it_stream(url: str, seconds: float = 1.5) -> None:

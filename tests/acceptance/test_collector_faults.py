@@ -10,7 +10,6 @@ import pytest
 
 from tapekeeper.clock import MICROSECONDS_PER_SECOND, now_microseconds
 from tapekeeper.local.postgresql import EmbeddedPostgres
-from tapekeeper.store.migrate import migrate
 from tests.support.collector import (
     BUSY,
     QUIET,
@@ -19,17 +18,17 @@ from tests.support.collector import (
     control,
     gaps,
     list_option,
-    make_small,
     missing_quotes,
+    own_server,
     rows,
     running_collector,
     settle,
+    small_world,
     wait_until_accounted,
 )
 from tests.support.full_disk import small_disk
 from tests.support.locked import locked
 from tests.support.processes import wait_for
-from tests.support.simulator import running_simulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,21 +47,16 @@ ENDED = "SELECT count(*) FROM followed WHERE window_end IS NOT NULL"
 
 @pytest.fixture(scope="module")
 def simulator_process() -> Iterator[Simulator]:
-    """A world of a few options whose books change four times a second."""
-    with running_simulator("--quote-changes-per-second", "4") as simulator:
-        make_small(simulator)
+    """The same for all tests here."""
+    with small_world() as simulator:
         yield simulator
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
     """A server of the test's own, which it may stop."""
-    server = EmbeddedPostgres(tmp_path / "postgresql", options={"fsync": "off"})
-    server.start()
-    migrate(server.url())
-    yield server
-    server.stop()
-    server.remove()
+    with own_server(tmp_path) as server:
+        yield server
 
 
 def let_it_stream(url: str, seconds: float = 1.0) -> None:

@@ -16,9 +16,11 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from tapekeeper.clock import MICROSECONDS_PER_MILLISECOND, MICROSECONDS_PER_SECOND, now_microseconds
+from tapekeeper.local.postgresql import EmbeddedPostgres
+from tapekeeper.store.migrate import migrate
 from tests.support.command_line import environment
 from tests.support.processes import wait_for
-from tests.support.simulator import PROJECT
+from tests.support.simulator import PROJECT, running_simulator
 from tests.support.ticks import check_account
 
 if TYPE_CHECKING:
@@ -75,6 +77,25 @@ def make_small(simulator: Simulator, trades_per_day: float = TRADES_PER_DAY) -> 
         list_option(simulator, name, trades_per_day)
     for name in QUIET:
         list_option(simulator, name, trades_per_day / 15)
+
+
+@contextmanager
+def small_world() -> Iterator[Simulator]:
+    """Run a world of a few options whose books change four times a second."""
+    with running_simulator("--quote-changes-per-second", "4") as simulator:
+        make_small(simulator)
+        yield simulator
+
+
+@contextmanager
+def own_server(folder: Path) -> Iterator[EmbeddedPostgres]:
+    """Run a server that a test may stop, with the tables in it."""
+    server = EmbeddedPostgres(folder / "postgresql", options={"fsync": "off"})
+    server.start()
+    migrate(server.url())
+    yield server
+    server.stop()
+    server.remove()
 
 
 @dataclass
