@@ -10,13 +10,13 @@ from hypothesis import HealthCheck, settings
 
 from tapekeeper.local.postgresql import EmbeddedPostgres
 from tests.support.databases import Databases
+from tests.support.payloads import FOLDER
 from tests.support.simulator import Simulator, running_simulator
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
 REQUIRE_ALL = os.environ.get("REQUIRE_ALL") == "1"
-PAYLOADS = "TAPEKEEPER_PAYLOADS"
 
 # The same examples every time, and no verdict by the speed of the machine.
 settings.register_profile(
@@ -27,6 +27,11 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("tapekeeper")
+
+
+def pytest_report_header() -> str:
+    """Tell whether the venues' recorded answers are at hand; asked here, before any test looks at the environment."""
+    return f"recorded answers of the venues: {FOLDER or 'none'}"
 
 
 @pytest.hookimpl(wrapper=True)
@@ -57,7 +62,7 @@ def pytest_make_collect_report(
 def _no_settings_of_this_shell(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests pass their settings on themselves; what the shell happens to hold must not change a result."""
     for name in list(os.environ):
-        if name.startswith("TAPEKEEPER_") and name != PAYLOADS:
+        if name.startswith("TAPEKEEPER_"):
             monkeypatch.delenv(name)
 
 

@@ -48,7 +48,6 @@ def test_a_connection_of_another_kind_is_told_without_its_password(
 ) -> None:
     from tapekeeper_airflow.edge import settings_of_task
 
-    monkeypatch.delenv("TAPEKEEPER_PAYLOADS", raising=False)
     monkeypatch.setenv("AIRFLOW_CONN_TAPEKEEPER", "mysql://user:secret@host/database")
     with pytest.raises(ConfigInvalid, match="connection 'tapekeeper': its address must look like postgresql") as raised:
         settings_of_task()

@@ -30,7 +30,6 @@ def bag(airflow_metadata: None) -> Any:
 @pytest.fixture
 def reports(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of the reports of tasks that use the test's database."""
-    monkeypatch.delenv("TAPEKEEPER_PAYLOADS", raising=False)
     monkeypatch.setenv("AIRFLOW_CONN_TAPEKEEPER", database_url)
     monkeypatch.setenv("TAPEKEEPER_QUALITY_REPORT_FOLDER", str(tmp_path))
     return tmp_path

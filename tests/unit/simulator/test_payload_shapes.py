@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from simulator.moments import MINUTE
+from tests.support import payloads
 from tests.unit.simulator.listener import Studio
 from tests.unit.simulator.venue import NOW, Venue
 
-FOLDER = os.environ.get("TAPEKEEPER_PAYLOADS", "")
-pytestmark = pytest.mark.skipif(
-    not FOLDER, reason="no recorded payloads: set TAPEKEEPER_PAYLOADS to the folder that holds them"
-)
-
 
 def recorded(name: str) -> Any:
-    return json.loads((Path(FOLDER) / name).read_text())
+    return json.loads(payloads.recorded(name).read_text())
 
 
 def assert_same_shape(ours: Any, theirs: Any, path: str = "result") -> None:
@@ -69,7 +63,7 @@ def test_ticker_of_a_perpetual(venue: Venue) -> None:
 
 
 def test_tickers_of_options(venue: Venue) -> None:
-    lines = (Path(FOLDER) / "deribit_tardis/deribit_messages.jsonl").read_text().splitlines()
+    lines = payloads.recorded("deribit_tardis/deribit_messages.jsonl").read_text().splitlines()
     messages = [json.loads(line)["params"] for line in lines]
     tickers = [one["data"] for one in messages if one["channel"].startswith("ticker.") and "greeks" in one["data"]]
     tickers = [one for one in tickers if "implied_bid" not in one]
@@ -130,7 +124,7 @@ def test_notifications_of_trades() -> None:
 
 
 def test_notifications_of_books() -> None:
-    lines = (Path(FOLDER) / "deribit_tardis/deribit_messages.jsonl").read_text().splitlines()
+    lines = payloads.recorded("deribit_tardis/deribit_messages.jsonl").read_text().splitlines()
     messages = [json.loads(line)["params"] for line in lines]
     books = [one["data"] for one in messages if one["channel"].startswith("book.") and "type" in one["data"]]
     ours = streamed("book.ETH-PERPETUAL.100ms")["book.ETH-PERPETUAL.100ms"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -12,17 +10,11 @@ import pytest
 from tapekeeper.venues.deribit.book import Book, TopChange
 from tapekeeper.venues.deribit.messages import BookMessage, TickerMessage, TradesMessage, Unknown, decode
 from tapekeeper.venues.deribit.trades import parse_trades
-
-
-def folder(name: str) -> Path:
-    payloads = os.environ.get("TAPEKEEPER_PAYLOADS")
-    if not payloads:
-        pytest.skip("no recorded frames: set TAPEKEEPER_PAYLOADS to their folder")
-    return Path(payloads) / name
+from tests.support.payloads import recorded
 
 
 def recorded_lines() -> list[bytes]:
-    return folder("deribit_tardis/deribit_messages.jsonl").read_bytes().splitlines()
+    return recorded("deribit_tardis/deribit_messages.jsonl").read_bytes().splitlines()
 
 
 def data_of(frame: bytes) -> Any:
@@ -106,7 +98,7 @@ def test_the_book_of_2019_has_no_type() -> None:
     ],
 )
 def test_frames_of_a_newer_recording(name: str, kind: type) -> None:
-    frame = (folder("deribit_nautilus") / name).read_bytes()
+    frame = (recorded("deribit_nautilus") / name).read_bytes()
     message = decode(frame)
     assert type(message) is kind
     if isinstance(message, TradesMessage):
@@ -127,7 +119,7 @@ def test_frames_of_a_newer_recording(name: str, kind: type) -> None:
     ],
 )
 def test_recorded_answers_of_trades(name: str, combos: int, legs: int) -> None:
-    rows = orjson.loads((folder("deribit_nautilus") / name).read_bytes())["result"]["trades"]
+    rows = orjson.loads((recorded("deribit_nautilus") / name).read_bytes())["result"]["trades"]
     answer = parse_trades(rows)
     assert answer.rejected == ()
     assert [each.trade_id for each in answer.trades] == [row["trade_id"] for row in rows]

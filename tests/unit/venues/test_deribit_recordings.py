@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any
 
 import orjson
-import pytest
 
 from tapekeeper.http.decision import Ok
 from tapekeeper.model.resolution import Resolution
@@ -15,15 +12,13 @@ from tapekeeper.model.window import Window
 from tapekeeper.venues.deribit.decisions import Reply, decide
 from tapekeeper.venues.deribit.listings import ListingParser
 from tapekeeper.venues.deribit.parse import CandleParser
+from tests.support.payloads import recorded
 
 MINUTE = Resolution(60)
 
 
 def recording(name: str) -> bytes:
-    folder = os.environ.get("TAPEKEEPER_PAYLOADS")
-    if not folder:
-        pytest.skip("no recorded replies: set TAPEKEEPER_PAYLOADS to their folder")
-    return (Path(folder) / name).read_bytes()
+    return recorded(name).read_bytes()
 
 
 def reply(name: str) -> Reply:
