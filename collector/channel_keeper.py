@@ -133,6 +133,9 @@ class ChannelKeeper:
         renewed, self._renewed = self._renewed, {}
         for part in _parts([name for name in active if name not in self._wanted or name in renewed]):
             await self._call(transport, pace, part, subscribing=False)
+            for name in part:
+                # Whoever asked for it meanwhile has it.
+                self._renewed.pop(name, None)
             ended(frozenset(part))
         while self._wanted and (missing := self._due()):
             for part in _parts(missing):

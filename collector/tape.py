@@ -141,6 +141,10 @@ class Tape:
             channel = parse_channel(name)
             tape = self._tapes.get(channel.instrument_name or "")
             if tape is not None and channel.kind == "book":
+                if tape.ends_at is None:
+                    # A book that was whole is not followed until its next snapshot.
+                    start = max(self._verified_at(tape.session), tape.last_book_time)
+                    self._break_off(tape, Hole(start, Cause.UNSUBSCRIBED, {"channel": name}))
                 tape.book.reset()
 
     def renew_waiting(self) -> None:

@@ -200,6 +200,25 @@ def test_a_broken_book_is_unsubscribed_and_after_its_acknowledgement_subscribed_
     play(stage, scene)
 
 
+def test_a_snapshot_that_is_under_way_is_not_asked_for_again(stage: Stage) -> None:
+    async def scene(stage: Stage) -> None:
+        await until(lambda: stage.session.keeper.active == set(CHANNELS))
+        stage.venue.answers = False
+        stage.session.keeper.renew(CHANNELS[0])
+        await until(lambda: stage.venue.requests("unsubscribe") == [CHANNELS[:1]])
+        stage.session.keeper.renew(CHANNELS[0])
+        stage.venue.answers = True
+        reply = {"jsonrpc": "2.0", "id": stage.venue.calls[-1]["id"], "result": CHANNELS[:1]}
+        await stage.venue.frames.put(orjson.dumps(reply))
+        await until(lambda: stage.venue.requests("subscribe")[1:] == [CHANNELS[:1]])
+        await until(lambda: stage.session.keeper.active == set(CHANNELS))
+        stage.session.want(CHANNELS[:2])
+        await until(lambda: stage.session.keeper.active == set(CHANNELS[:2]))
+        assert stage.venue.requests("unsubscribe") == [CHANNELS[:1], CHANNELS[2:]]
+
+    play(stage, scene)
+
+
 def test_many_channels_go_in_calls_of_five_hundred(tmp_path: Path) -> None:
     names = [f"book.{number}.100ms" for number in range(1_200)]
     stage = Stage(tmp_path, set(names))

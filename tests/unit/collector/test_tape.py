@@ -153,6 +153,20 @@ def test_a_snapshot_that_is_lost_as_well_breaks_the_chain_again(world: World) ->
     assert lost.start == TIME + SECOND
 
 
+def test_a_whole_book_that_is_unsubscribed_is_a_hole_until_its_next_snapshot(world: World) -> None:
+    world.book(5, None)
+    world.book(6, 5, bid=2.0)
+    world.tape.unsubscribed([book_channel(NAME)])
+    assert world.tape.fresh == 0
+    world.subscribe()
+    world.book(9, None, bid=3.0)
+    (lost,) = world.buffer.take(10).notes
+    assert isinstance(lost, QuotesLost)
+    assert (lost.start, lost.cause) == (TIME + 2 * SECOND, Cause.UNSUBSCRIBED)
+    assert TIME + 3 * SECOND < lost.end <= TIME + 3 * SECOND + 10 * MS
+    assert lost.evidence == {"channel": book_channel(NAME)}
+
+
 def test_a_cut_is_a_hole_from_the_last_frame_however_quiet_the_instrument_was(world: World) -> None:
     world.book(5, None)
     world.send(ticker_channel(NAME), ticker(timestamp=TIME_MS + 61_000), after=60.0)
