@@ -1,0 +1,224 @@
+"""Panels: what is asked, how it is drawn. A dashboard gives them their number and their place.
+
+Option names are those of Grafana's own schema; the type check of the generated files compares them with it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from grafana.generator.links import runbook_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from grafana.generator.queries import Json
+
+_NEWEST: Final[Json] = {"calcs": ["lastNotNull"], "fields": "", "values": False}
+_NO_LEGEND: Final[Json] = {"calcs": [], "displayMode": "list", "placement": "bottom", "showLegend": False}
+_LEGEND: Final[Json] = {
+    "calcs": ["lastNotNull", "max"],
+    "displayMode": "table",
+    "placement": "bottom",
+    "showLegend": True,
+}
+
+Steps = tuple[tuple[float | None, str], ...]
+"""Colours from a value upwards, the first from None: `((None, "green"), (120, "red"))`."""
+CALM: Final[Steps] = ((None, "green"),)
+PLAIN: Final[Steps] = ((None, "text"),)
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One panel."""
+
+    kind: str
+    title: str
+    question: str
+    """What it answers; shown where a person points at the title."""
+    queries: Sequence[Json]
+    width: int
+    """Of 24 columns."""
+    height: int
+    """In rows of 30 pixels."""
+    options: Json
+    unit: str | None = None
+    decimals: int | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    steps: Steps = CALM
+    coloured_by: str = "thresholds"
+    """Grafana's colour mode: `thresholds`, `palette-classic`, `fixed` ..."""
+    colour: str | None = None
+    custom: Json = field(default_factory=dict)
+    mappings: Sequence[Json] = ()
+    overrides: Sequence[Json] = ()
+    no_value: str | None = None
+    """Shown where there is no data."""
+    alerts: Sequence[str] = ()
+    """Alerts on what is shown: the panel leads to their runbooks."""
+    more: Json | None = None
+    """A link to the dashboard that tells more, by `leads_to`."""
+    transformations: Sequence[Json] = ()
+
+    def as_json(self, number: int, column: int, row: int) -> Json:
+        """Give the panel as the file holds it.
+
+        Args:
+            number: unique in the dashboard.
+            column: of the left edge, from 0.
+            row: of the upper edge, from 0.
+        """
+        names = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+        links = [*([self.more] if self.more else []), *map(runbook_of, self.alerts)]
+        panel: Json = {
+            "id": number,
+            "type": self.kind,
+            "title": self.title,
+            "description": self.question,
+            "gridPos": {"x": column, "y": row, "w": self.width, "h": self.height},
+            "datasource": self.queries[0]["datasource"],
+            "targets": [{"refId": name} | query for name, query in zip(names, self.queries, strict=False)],
+            "options": self.options,
+            "fieldConfig": {"defaults": self._defaults(), "overrides": list(self.overrides)},
+        }
+        if links:
+            panel["links"] = links
+        if self.transformations:
+            panel["transformations"] = list(self.transformations)
+        return panel
+
+    def _defaults(self) -> Json:
+        color: Json = {"mode": self.coloured_by} | ({"fixedColor": self.colour} if self.colour else {})
+        steps = [{"color": colour, "value": value} for value, colour in self.steps]
+        given = {
+            "unit": self.unit,
+            "decimals": self.decimals,
+            "min": self.minimum,
+            "max": self.maximum,
+            "noValue": self.no_value,
+            "custom": self.custom or None,
+        }
+        defaults: Json = {"color": color, "mappings": list(self.mappings)}
+        defaults["thresholds"] = {"mode": "absolute", "steps": steps}
+        return defaults | {name: value for name, value in given.items() if value is not None}
+
+
+def named(texts: dict[float | int | str, tuple[str, str]]) -> list[Json]:
+    """Show words and colours for values: `{1: ("GREEN", "green"), 0: ("RED", "red")}`."""
+    options = {
+        str(value): {"text": text, "color": colour, "index": n}
+        for n, (value, (text, colour)) in enumerate(texts.items())
+    }
+    return [{"type": "value", "options": options}]
+
+
+def column(name: str, **properties: Any) -> Json:
+    """Draw one column of a table, or one series, differently; `custom__width=90` sets `custom.width`."""
+    listed = [{"id": key.replace("__", "."), "value": value} for key, value in properties.items()]
+    return {"matcher": {"id": "byName", "options": name}, "properties": listed}
+
+
+def stat(title: str, question: str, *queries: Json, width: int = 4, height: int = 4, **more: Any) -> Panel:
+    """Show one number, large, on the colour of its step."""
+    options = {
+        "colorMode": more.pop("color_mode", "background_solid"),
+        "graphMode": more.pop("graph", "none"),
+        "justifyMode": "center",
+        "orientation": "auto",
+        "percentChangeColorMode": "standard",
+        "reduceOptions": _NEWEST,
+        "showPercentChange": False,
+        "textMode": more.pop("text_mode", "auto"),
+        "wideLayout": True,
+    }
+    return Panel("stat", title, question, queries, width, height, options, **more)
+
+
+def graph(title: str, question: str, *queries: Json, width: int = 12, height: int = 8, **more: Any) -> Panel:
+    """Draw numbers over time. With steps beyond the first, the line of the alert is drawn too."""
+    legend = _LEGEND if more.pop("legend", True) else _NO_LEGEND
+    stacked = more.pop("stacked", False)
+    custom: Json = {
+        "axisPlacement": "auto",
+        "drawStyle": more.pop("drawn_as", "line"),
+        "fillOpacity": 40 if stacked else 10,
+        "lineInterpolation": more.pop("line", "linear"),
+        "lineWidth": 1,
+        "showPoints": "never",
+        "spanNulls": False,
+        "stacking": {"mode": "normal" if stacked else "none", "group": "A"},
+        "thresholdsStyle": {"mode": "dashed" if len(more.get("steps", CALM)) > 1 else "off"},
+    }
+    custom |= more.pop("custom", {})
+    more.setdefault("coloured_by", "palette-classic")
+    options = {"legend": legend, "tooltip": {"mode": "multi", "sort": "desc"}}
+    return Panel("timeseries", title, question, queries, width, height, options, custom=custom, **more)
+
+
+def bars(title: str, question: str, *queries: Json, width: int = 12, height: int = 8, **more: Any) -> Panel:
+    """Show a bar per series, from its newest number."""
+    options = {
+        "displayMode": "basic",
+        "legend": _NO_LEGEND,
+        "maxVizHeight": 36,
+        "minVizHeight": 14,
+        "minVizWidth": 8,
+        "namePlacement": "left",
+        "orientation": "horizontal",
+        "reduceOptions": more.pop("reduced", _NEWEST),
+        "showUnfilled": True,
+        "sizing": "manual",
+        "valueMode": "color",
+    }
+    return Panel("bargauge", title, question, queries, width, height, options, **more)
+
+
+def table(title: str, question: str, *queries: Json, width: int = 24, height: int = 8, **more: Any) -> Panel:
+    """List rows."""
+    options = {"cellHeight": "sm", "showHeader": True, "frameIndex": 0, "sortBy": more.pop("sorted_by", [])}
+    custom = {"align": "auto", "cellOptions": {"type": "auto"}, "inspect": False} | more.pop("custom", {})
+    more.setdefault("steps", PLAIN)
+    return Panel("table", title, question, queries, width, height, options, custom=custom, **more)
+
+
+def states(title: str, question: str, *queries: Json, width: int = 24, height: int = 8, **more: Any) -> Panel:
+    """Draw a band per series, coloured by its state over time."""
+    options = {
+        "alignValue": "left",
+        "legend": _NO_LEGEND,
+        "mergeValues": True,
+        "rowHeight": 0.85,
+        "showValue": more.pop("show_value", "never"),
+        "tooltip": {"mode": "single", "sort": "none"},
+    }
+    custom = {"fillOpacity": 80, "lineWidth": 0}
+    return Panel("state-timeline", title, question, queries, width, height, options, custom=custom, **more)
+
+
+def heatmap(title: str, question: str, *queries: Json, width: int = 12, height: int = 8, **more: Any) -> Panel:
+    """Draw the buckets of a histogram over time; `unit` is that of the bucket bounds."""
+    unit = more.pop("unit")
+    scheme = {
+        "mode": "scheme",
+        "scheme": "Oranges",
+        "steps": 64,
+        "exponent": 0.5,
+        "fill": "dark-orange",
+        "reverse": False,
+    }
+    options = {
+        "calculate": False,
+        "cellGap": 1,
+        "color": scheme | {"scale": "exponential"},
+        "exemplars": {"color": "rgba(255,0,255,0.7)"},
+        "filterValues": {"le": 1e-9},
+        "legend": {"show": True},
+        "rowsFrame": {"layout": "auto"},
+        "showValue": "never",
+        "tooltip": {"mode": "single", "yHistogram": True},
+        "yAxis": {"axisPlacement": "left", "unit": unit},
+    }
+    return Panel("heatmap", title, question, queries, width, height, options, **more)

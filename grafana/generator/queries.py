@@ -1,0 +1,47 @@
+"""Queries of panels, variables and annotations, as classic dashboards hold them."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+Json = dict[str, Any]
+
+PROMETHEUS: Final[Json] = {"type": "prometheus", "uid": "${prometheus}"}
+POSTGRESQL: Final[Json] = {"type": "grafana-postgresql-datasource", "uid": "${postgresql}"}
+
+
+def metric(expression: str, legend: str = "", *, instant: bool = False, heatmap: bool = False) -> Json:
+    """Ask Prometheus.
+
+    Args:
+        expression: PromQL; white space is made single.
+        legend: such as `{{dataset}}`; empty lets Grafana name the series.
+        instant: only the newest value instead of the range; a table then gets a row per series.
+        heatmap: the series are the buckets of a histogram, by their label `le`.
+    """
+    return {
+        "datasource": PROMETHEUS,
+        "editorMode": "code",
+        "expr": " ".join(expression.split()),
+        "format": "heatmap" if heatmap else "table" if instant else "time_series",
+        "instant": instant,
+        "legendFormat": legend or "__auto",
+        "range": not instant,
+    }
+
+
+def sql(text: str, *, time_series: bool = False) -> Json:
+    """Ask PostgreSQL as the reader.
+
+    Args:
+        text: one SELECT with `$__timeFilter(column)` or LIMIT.
+        time_series: the answer has a column `time`, one text column that names the series, and numbers; otherwise it
+            is a table.
+    """
+    return {
+        "datasource": POSTGRESQL,
+        "editorMode": "code",
+        "format": "time_series" if time_series else "table",
+        "rawQuery": True,
+        "rawSql": text.strip(),
+    }
