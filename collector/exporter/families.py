@@ -2,7 +2,8 @@
 
 Labels are datasets, causes, states, checks and the like: closed sets, some hundred series in all. What is told of one
 instrument, expiry or run is a question for SQL. A label set whose value is known to be nothing is 0 from the start;
-a moment that never came and a ratio of nothing are absent.
+a moment that never came and a ratio of nothing are absent. When the oldest open gap was recorded is 0 while none is
+open: it is read with a memory, which would keep an age alive that has ended.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from tapekeeper.store.metric_queries import (
     last_quality_runs,
     open_gaps_by_cause,
     request_counts,
+    worst_open_gaps,
 )
 from tapekeeper.store.rate_budgets import used_ratios
 from tapekeeper.store.status_queries import DatasetTotals, dataset_totals, table_bytes
@@ -89,6 +91,7 @@ def _gaps(cursor: Cursor) -> list[Metric]:
     found, counts = open_gaps_by_cause(cursor), gap_counts(cursor)
     labels = [(dataset, cause.value) for dataset in DATASETS for cause in Cause]
     still_open = {label: found.get(label, OpenGaps(0, 0.0)) for label in labels}
+    worst = worst_open_gaps(cursor)
     ever = {(dataset,): counts.get(dataset, GapCounts(0, 0)) for dataset in DATASETS}
     return [
         _gauge(
@@ -102,6 +105,18 @@ def _gaps(cursor: Cursor) -> list[Metric]:
             "Seconds inside gaps that are not closed, added up over series.",
             ("dataset", "cause"),
             {label: told.seconds for label, told in still_open.items()},
+        ),
+        _gauge(
+            "gap_oldest_open_timestamp_seconds",
+            "When the oldest gap that is not closed was recorded; 0 while none is open.",
+            ("dataset",),
+            {(name,): worst[name].oldest_opened_at.timestamp() if name in worst else 0 for name in DATASETS},
+        ),
+        _gauge(
+            "gap_longest_open_seconds",
+            "Seconds inside the longest gap that is not closed.",
+            ("dataset",),
+            {(name,): worst[name].longest_seconds if name in worst else 0 for name in DATASETS},
         ),
         _counter(
             "gaps_detected",

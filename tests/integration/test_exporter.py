@@ -104,11 +104,13 @@ def test_an_empty_database_is_told_by_noughts(exported: Exported) -> None:
     states = {(dataset, state): 0.0 for dataset in DATASETS for state in ("pending", "running", "done", "failed")}
     assert by_name(samples, "backfill_chunks") == states
     nought = {(dataset,): 0.0 for dataset in DATASETS}
-    for name in ("backfill_rows_written_total", "gaps_detected_total", "gaps_repaired_total", "dataset_rows"):
+    noughts = ("backfill_rows_written_total", "gaps_detected_total", "gaps_repaired_total", "dataset_rows")
+    none_open = ("gap_oldest_open_timestamp_seconds", "gap_longest_open_seconds")
+    for name in noughts + none_open:
         assert by_name(samples, name) == nought
     # A moment that never came is not the beginning of 1970, and nothing of nothing is not incomplete.
     unknown = ("_timestamp_seconds", "_ratio", "check_status")
-    assert [key for key in samples if key[0].endswith(unknown)] == []
+    assert [key for key in samples if key[0].endswith(unknown) and key[0] not in none_open] == []
 
 
 def test_chunks_and_rows_of_backfills(database_url: str, exported: Exported) -> None:
@@ -201,6 +203,28 @@ def test_gaps_are_told_by_cause_and_never_twice(database_url: str, exported: Exp
     assert not any(by_name(samples, "gaps_open").values())
     assert samples["gaps_detected_total", PERPETUAL_CANDLES] == 5
     assert samples["gaps_repaired_total", PERPETUAL_CANDLES] == 4
+
+
+def test_of_the_open_gaps_the_oldest_and_the_longest_are_told(database_url: str, exported: Exported) -> None:
+    add_series(database_url, "BTC-PERPETUAL", first=minutes_ago(60), rows=30)
+    open_states, closed_states = ("open", "classified", "repairing"), ("repaired", "permanent", "accepted")
+    for ago, state in enumerate((*open_states, *closed_states), start=1):
+        add_gap(database_url, "BTC-PERPETUAL", days_ago=ago, missing=10 * ago, state=state)
+    # The later its state in the list above, the longer a gap is, and the longer ago it was recorded.
+    execute(database_url, "UPDATE data_gaps SET opened_at = to_timestamp(1e9) - missing * interval '1 minute'")
+
+    def told() -> tuple[float, float]:
+        samples = exported.samples()
+        return (
+            samples["gap_oldest_open_timestamp_seconds", PERPETUAL_CANDLES],
+            samples["gap_longest_open_seconds", PERPETUAL_CANDLES],
+        )
+
+    assert told() == (1e9 - 30 * 60, 30 * 60)
+    execute(database_url, "UPDATE data_gaps SET state = 'accepted', closed_at = now() WHERE state = 'repairing'")
+    assert told() == (1e9 - 20 * 60, 20 * 60)
+    execute(database_url, "UPDATE data_gaps SET state = 'repaired', closed_at = now() WHERE closed_at IS NULL")
+    assert told() == (0, 0)
 
 
 def test_completeness_and_the_size_of_what_is_held(database_url: str, exported: Exported) -> None:

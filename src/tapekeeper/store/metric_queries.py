@@ -52,6 +52,14 @@ _OPEN_GAPS: Final = """
     JOIN series USING (series_id)
     GROUP BY series.dataset, gap.cause
 """
+_WORST_GAPS: Final = """
+    SELECT series.dataset, min(gap.opened_at),
+        max(extract(epoch FROM gap.window_end - gap.window_start))::double precision
+    FROM data_gaps AS gap
+    JOIN series USING (series_id)
+    WHERE gap.closed_at IS NULL
+    GROUP BY series.dataset
+"""
 _GAPS: Final = """
     SELECT series.dataset, sum(ledger.detected)::bigint, coalesce(sum(closed.repaired), 0)::bigint
     FROM (SELECT series_id, count(*) AS detected FROM data_gaps GROUP BY series_id) AS ledger
@@ -90,6 +98,15 @@ class OpenGaps(NamedTuple):
     gaps: int
     seconds: float
     """That their windows cover, added up over the series; where windows overlap it counts once."""
+
+
+class WorstGaps(NamedTuple):
+    """The extremes of the gaps of a dataset that are not closed."""
+
+    oldest_opened_at: datetime
+    """When the one was recorded that was recorded first."""
+    longest_seconds: float
+    """That the window of the longest one covers."""
 
 
 class GapCounts(NamedTuple):
@@ -131,6 +148,12 @@ def open_gaps_by_cause(cursor: Cursor) -> dict[tuple[str, str], OpenGaps]:
     """Return what is open, by dataset and cause; where nothing is, there is no entry."""
     cursor.execute(_OPEN_GAPS)
     return {(dataset, cause): OpenGaps(*told) for dataset, cause, *told in cursor.fetchall()}
+
+
+def worst_open_gaps(cursor: Cursor) -> dict[str, WorstGaps]:
+    """Return the extremes of what is open, by dataset; where nothing is, there is no entry."""
+    cursor.execute(_WORST_GAPS)
+    return {dataset: WorstGaps(*told) for dataset, *told in cursor.fetchall()}
 
 
 def gap_counts(cursor: Cursor) -> dict[str, GapCounts]:
