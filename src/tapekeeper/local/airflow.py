@@ -37,6 +37,8 @@ _NEW_DAG_SECONDS: Final = "10"
 """How soon a new or changed DAG file is noticed."""
 _ORPHANED_TASKS_SECONDS: Final = "30"
 """How soon a scheduler takes over tasks of one that was killed."""
+_HEARTBEAT_SECONDS: Final = "1"
+"""How long a task that has ended may keep its place, and a scheduler that stops waits for it; by default it is 5."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,7 @@ class LocalAirflow:
                 "MIN_FILE_PROCESS_INTERVAL": _NEW_DAG_SECONDS,
             },
             "SCHEDULER": {"ORPHANED_TASKS_CHECK_INTERVAL": _ORPHANED_TASKS_SECONDS},
+            "WORKERS": {"MIN_HEARTBEAT_INTERVAL": _HEARTBEAT_SECONDS},
             "LOGGING": {"COLORED_CONSOLE_LOG": "False"},
         }
         variables = {

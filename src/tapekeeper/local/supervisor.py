@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Final
-from xmlrpc.client import Fault, ServerProxy
+from xmlrpc.client import Error, Fault, ServerProxy
 
 from supervisor.xmlrpc import SupervisorTransport  # type: ignore[import-untyped]
 
@@ -115,10 +115,13 @@ class Supervisor:
 
     def stop(self) -> None:
         """Stop every program and supervisord, and wait until they are gone; twice is once."""
-        self._transport.close()
         if self._process is not None:
             self._process.terminate()
-            self._process.wait()
+            while self._process.poll() is None:
+                # It looks after ended programs once a second, and at once after a question.
+                self._answers()
+                time.sleep(_PAUSE_SECONDS)
+            self._transport.close()
             self._process = None
             shutil.rmtree(self._control, ignore_errors=True)
 
@@ -196,7 +199,7 @@ class Supervisor:
     def _answers(self) -> bool:
         try:
             self._remote.supervisor.getState()
-        except (OSError, HTTPException, Fault):
+        except (OSError, HTTPException, Error):
             self._transport.close()
             return False
         return True
