@@ -12,6 +12,8 @@ from tapekeeper.errors import ConfigInvalid
 MICROSECONDS_PER_MILLISECOND: Final = 1_000
 MICROSECONDS_PER_SECOND: Final = 1_000_000
 MICROSECONDS_PER_DAY: Final = 86_400 * MICROSECONDS_PER_SECOND
+MILLISECONDS_MAXIMUM: Final = 250_000_000_000_000
+"""A timestamp at or above this is none: it could not be shown as a date, whose years end at 9999."""
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _HOW_TO_TYPE_A_TIME = "type a UTC time such as 2024-05-01, 2024-05-01T12:30Z or now"

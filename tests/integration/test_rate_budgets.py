@@ -138,6 +138,14 @@ def test_a_refusal_halves_the_pace_and_pauses_every_process(database_url: str, d
     assert row(database, "rate") == LIMIT.permits_per_second / 2, "requests under way together are one refusal"
 
 
+def test_a_pause_holds_for_every_process_and_changes_no_pace(database_url: str, database: Database) -> None:
+    one = DatabaseRateBudget(database, LIMIT)
+    one.pause(30.0)
+    with closing(Database(database_url)) as elsewhere:
+        assert 25 < DatabaseRateBudget(elsewhere, LIMIT).acquire(0, Priority.LIVE) <= 30
+    assert row(database, "rate") == LIMIT.permits_per_second
+
+
 def test_the_pace_recovers_with_time_and_has_a_floor(database: Database) -> None:
     budget = DatabaseRateBudget(database, LIMIT)
     for _ in range(20):

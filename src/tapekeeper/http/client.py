@@ -143,6 +143,8 @@ class HttpClient:
         else:
             status, size = None, 0
             decision = RetryAfter(None, answer.reason, limited=False)
+        if isinstance(decision, Ok) and decision.pause_seconds > 0:
+            self._budget.pause(decision.pause_seconds)
         outcome, reason = _outcome(decision)
         self._log.record(
             RequestRecord(

@@ -15,6 +15,8 @@ class Ok:
 
     payload: object
     """What the venue's own module made of the body."""
+    pause_seconds: float = 0.0
+    """How long everybody has to pause, because by the venue's own count the budget is spent."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,10 @@ class RateBudget(Protocol):
         """Take `weight` permits if they are there; return 0, or the seconds to wait before asking again."""
         ...
 
+    def pause(self, seconds: float) -> None:
+        """Let nobody ask for so long; the pace stays as it is."""
+        ...
+
     def slow_down(self, retry_after_seconds: float | None) -> None:
         """Tell everybody that the venue asked for less: halve the pace, and pause for as long as the venue said."""
         ...

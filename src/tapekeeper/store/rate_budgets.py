@@ -95,11 +95,14 @@ class LocalRateBudget:
             self._theoretical_arrival_time = arrival
             return 0.0
 
+    def pause(self, seconds: float) -> None:
+        """Let nobody ask for so long."""
+        with self._lock:
+            self._blocked_until = max(self._blocked_until, time.monotonic() + seconds)
+
     def slow_down(self, retry_after_seconds: float | None) -> None:
         """Pause for as long as the venue said."""
-        with self._lock:
-            pause = PAUSE_SECONDS if retry_after_seconds is None else retry_after_seconds
-            self._blocked_until = max(self._blocked_until, time.monotonic() + pause)
+        self.pause(PAUSE_SECONDS if retry_after_seconds is None else retry_after_seconds)
 
 
 def used_ratios(cursor: Cursor) -> dict[str, float]:
@@ -135,6 +138,14 @@ class DatabaseRateBudget:
             self._known = False
             return self._local.acquire(weight, priority)
 
+    def pause(self, seconds: float) -> None:
+        """Let nobody ask for so long, in any process; the pace stays as it is."""
+        self._local.pause(seconds)
+        try:
+            self._database.run(lambda cursor: self._pause(cursor, seconds))
+        except DatabaseUnavailable:
+            self._known = False
+
     def slow_down(self, retry_after_seconds: float | None) -> None:
         """Halve the pace and pause, for every process at once; refusals within a second count as one."""
         self._local.slow_down(retry_after_seconds)
@@ -162,9 +173,12 @@ class DatabaseRateBudget:
 
     def _slow_down(self, cursor: Cursor, retry_after_seconds: float | None) -> None:
         self._make_known(cursor)
-        pause = PAUSE_SECONDS if retry_after_seconds is None else retry_after_seconds
         cursor.execute(_SLOW_DOWN, {"name": self._limit.name, "recovery": RECOVERY_SECONDS})
-        cursor.execute(_PAUSE, (pause, self._limit.name))
+        self._pause(cursor, PAUSE_SECONDS if retry_after_seconds is None else retry_after_seconds)
+
+    def _pause(self, cursor: Cursor, seconds: float) -> None:
+        self._make_known(cursor)
+        cursor.execute(_PAUSE, (seconds, self._limit.name))
 
     def _make_known(self, cursor: Cursor) -> None:
         if self._known:

@@ -49,10 +49,14 @@ class Budget:
         self._waits = list(waits)
         self._name = name
         self.slowed_down: list[float | None] = []
+        self.paused: list[float] = []
 
     def acquire(self, weight: float, priority: Priority) -> float:
         self._book.events.append(f"{self._name} {weight:g} {priority.name}")
         return self._waits.pop(0) if self._waits else 0.0
+
+    def pause(self, seconds: float) -> None:
+        self.paused.append(seconds)
 
     def slow_down(self, retry_after_seconds: float | None) -> None:
         self.slowed_down.append(retry_after_seconds)
@@ -61,7 +65,7 @@ class Budget:
 def decide(status: int, headers: Mapping[str, str], body: bytes) -> Decision:
     """200 is good, 429 says slower, 401 and 404 are final, everything else is retried."""
     if status == 200:
-        return Ok(body)
+        return Ok(body, pause_seconds=float(headers.get("Spent-For", 0)))
     seconds = float(headers["Retry-After"]) if "Retry-After" in headers else None
     if status in {401, 404}:
         return GiveUp("not you", AuthRejected if status == 401 else RequestRejected)
@@ -103,6 +107,14 @@ def test_an_answer_is_returned_and_recorded() -> None:
     assert (record.weight, record.attempt) == (3.0, 1)
     assert record.latency_seconds > 0
     assert record.requested_at > 1_700_000_000_000_000
+
+
+def test_a_budget_that_the_venue_counts_as_spent_makes_everybody_pause() -> None:
+    book = Book()
+    budget, further = Budget(book), Budget(book, name="further")
+    script = http_answer(200, b"payload", "Spent-For: 12.5\r\n")
+    assert ask(book, script, budget=budget, further=(further,)) == b"payload"
+    assert (budget.paused, budget.slowed_down, further.paused) == ([12.5], [], [])
 
 
 def test_failures_are_retried_with_growing_pauses_and_all_are_recorded() -> None:

@@ -39,6 +39,9 @@ class Budget:
         self.taken += weight
         return 0.0
 
+    def pause(self, seconds: float) -> None:
+        raise AssertionError("nothing here is spent")
+
     def slow_down(self, retry_after_seconds: float | None) -> None:
         raise AssertionError("nothing here is limited")
 

@@ -32,9 +32,6 @@ RESOLUTIONS: Final[dict[str, Resolution]] = {
 }
 """By the venue's own names: minutes, or 1D. There are no four hours and no week."""
 
-MILLISECONDS_MAXIMUM: Final = 250_000_000_000_000
-"""A timestamp at or above this is none: it could not be shown as a date, whose years end at 9999."""
-
 REQUEST_WEIGHT: Final = 1.0
 """Permits per request: all methods that are not listed below cost the same 500 credits."""
 

@@ -12,11 +12,10 @@ import reprlib
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from tapekeeper.clock import MICROSECONDS_PER_MILLISECOND
+from tapekeeper.clock import MICROSECONDS_PER_MILLISECOND, MILLISECONDS_MAXIMUM
 from tapekeeper.errors import ParseFailure
 from tapekeeper.model.book_summary import BookSummary
 from tapekeeper.model.instrument import Instrument, InstrumentKind
-from tapekeeper.venues.deribit.limits import MILLISECONDS_MAXIMUM
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tapekeeper.clock import MICROSECONDS_PER_MILLISECOND
+from tapekeeper.clock import MICROSECONDS_PER_MILLISECOND, MILLISECONDS_MAXIMUM
 from tapekeeper.model.candle import RejectedRow
 from tapekeeper.model.trade import Side, Trade
-from tapekeeper.venues.deribit.limits import MILLISECONDS_MAXIMUM
 from tapekeeper.venues.deribit.wire import Milliseconds, Name, Ordinal, tolerated
 
 if TYPE_CHECKING:

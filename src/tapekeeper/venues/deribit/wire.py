@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from tapekeeper.venues.deribit.limits import MILLISECONDS_MAXIMUM
+from tapekeeper.clock import MILLISECONDS_MAXIMUM
 
 Milliseconds = Annotated[int, msgspec.Meta(ge=0, lt=MILLISECONDS_MAXIMUM)]
 """A moment since 1970."""
