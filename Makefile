@@ -81,12 +81,15 @@ soak: .venv/dev
 
 COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet
 
+PINS := printf 'hatchling\neditables\n' | $(COMPILE) pyproject.toml -
+
+# What two sets share has one version.
 pins: .venv/dev
-	@$(COMPILE) pyproject.toml --all-extras -o requirements/dev.txt
-	@printf 'hatchling\neditables\n' | $(COMPILE) pyproject.toml - --extra airflow --extra collector --extra local \
-	    --constraint requirements/dev.txt -o requirements/runtime.txt
-	@printf 'hatchling\neditables\n' | $(COMPILE) pyproject.toml - --extra collector \
-	    --constraint requirements/dev.txt -o requirements/collector.txt
+	@$(PINS) --extra airflow --extra collector --extra git --extra local --extra dev -o requirements/dev.txt
+	@$(PINS) --extra airflow --extra collector --extra local --constraint requirements/dev.txt -o requirements/runtime.txt
+	@$(PINS) --extra airflow --extra server --constraint requirements/dev.txt -o requirements/airflow.txt
+	@$(PINS) --extra collector --constraint requirements/dev.txt -o requirements/collector.txt
+	@$(PINS) --extra simulator --constraint requirements/dev.txt -o requirements/simulator.txt
 
 clean:
 	@if [ -d .tapekeeper ] && [ -x $(BIN)/python ]; then $(BIN)/python -m tapekeeper.local.clean .tapekeeper; fi
