@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 from contextlib import closing, contextmanager
@@ -122,6 +123,11 @@ def assert_filled(result: dict[str, Any]) -> None:
     streamed = {each["dataset"]: each["rows_total"] for each in result["status"]["datasets"]}
     assert streamed["deribit.option_quotes"] > 0
     assert streamed["deribit.option_trades"] > 0
+    if shutil.which("prometheus"):
+        assert result["monitoring"]["targets"].items() >= {"collector": "up", "exporter": "up"}.items()
+        assert set(result["monitoring"]["targets"].values()) == {"up"}
+    else:
+        assert result["monitoring"] == {}
 
 
 def test_it_fills_the_last_seven_days_and_ends(tmp_path: Path) -> None:

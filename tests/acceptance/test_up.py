@@ -32,7 +32,7 @@ pytestmark = pytest.mark.timeout(600)
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Iterator[Path]:
-    for part in ("collector", "dags", "plugins", "simulator"):
+    for part in ("collector", "dags", "plugins", "prometheus", "simulator"):
         (tmp_path / part).symlink_to(PROJECT / part)
     yield tmp_path
     clean(tmp_path / ".tapekeeper")

@@ -15,7 +15,16 @@ from tapekeeper.local.private_files import read_json, write_private
 if TYPE_CHECKING:
     from pathlib import Path
 
-_PORTS: Final = {"api_server_port": None, "simulator_port": None, "collector_port": 9101}
+_PORTS: Final = {
+    "api_server_port": None,
+    "simulator_port": None,
+    "collector_port": 9101,
+    "exporter_port": 9102,
+    "prometheus_port": 9090,
+    "alertmanager_port": 9093,
+    "pages_port": None,
+    "grafana_port": 3000,
+}
 """Which ports there are, and the number that each would like to have."""
 
 
@@ -33,6 +42,8 @@ class Credentials:
     """Of `admin` in Airflow's user interface."""
     viewer_login_password: str
     """Of `viewer` in Airflow's user interface."""
+    grafana_password: str
+    """Of `admin` in Grafana."""
     api_secret_key: str
     jwt_secret: str
     fernet_key: str
@@ -40,6 +51,13 @@ class Credentials:
     simulator_port: int
     collector_port: int
     """Of the live collector's metrics and health."""
+    exporter_port: int
+    """Of the exporter's metrics and health."""
+    prometheus_port: int
+    alertmanager_port: int
+    pages_port: int
+    """Of what Alertmanager calls."""
+    grafana_port: int
 
     @classmethod
     def load(cls, file: Path) -> Self:

@@ -16,9 +16,11 @@ from rich.table import Table
 
 from tapekeeper.clock import MICROSECONDS_PER_DAY, MICROSECONDS_PER_SECOND, format_moment, now_microseconds
 from tapekeeper.errors import RetryLater, Stop, TapekeeperError
-from tapekeeper.local.airflow import ADMIN, COMPONENTS
+from tapekeeper.local.airflow import COMPONENTS
+from tapekeeper.local.closing import closing_table
+from tapekeeper.local.collector import COLLECTOR, STREAMS
 from tapekeeper.local.console import Console
-from tapekeeper.local.installation import COLLECTOR, Installation, running
+from tapekeeper.local.installation import Installation, running
 from tapekeeper.local.landed import Landed, count_rows, read_landed
 from tapekeeper.local.proof import QUALITY_DAG, REPAIR_DAG, check_quality, proof_table
 from tapekeeper.model.series import DERIBIT_OPTION_QUOTES, DERIBIT_OPTION_TRADES
@@ -45,6 +47,8 @@ _CLONE: Final = Path(__file__).parents[3]
 TICKS: Final = (DERIBIT_OPTION_QUOTES, DERIBIT_OPTION_TRADES)
 TICKS_SECONDS: Final = 180.0
 """Options are quiet: between two trades of the fifty that are followed there may be minutes."""
+TARGETS_SECONDS: Final = 120.0
+"""Prometheus scrapes every 15 seconds."""
 _POLL_SECONDS: Final = 0.5
 _RUN_PREFIX: Final = "local__"
 
@@ -74,6 +78,8 @@ class _Outcome:
     datasets: list[dict[str, Any]] = field(default_factory=list)
     completeness: dict[str, float] = field(default_factory=dict)
     quality: dict[str, Any] = field(default_factory=dict)
+    monitoring: dict[str, Any] = field(default_factory=dict)
+    """Empty without a Prometheus on this machine."""
     error: str | None = None
 
     def as_json(self) -> str:
@@ -85,6 +91,7 @@ class _Outcome:
             "status": {"datasets": self.datasets},
             "completeness": self.completeness,
             "quality": self.quality,
+            "monitoring": self.monitoring,
         }
         return json.dumps(found | ({"error": self.error} if self.error else {}))
 
@@ -116,7 +123,7 @@ def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
 
 def _run(options: DemoOptions, console: Console, outcome: _Outcome, started: float) -> None:
     name = "up" if options.live else "demo"
-    if not all((options.clone / part).is_dir() for part in ("collector", "dags", "plugins", "simulator")):
+    if not all((options.clone / part).is_dir() for part in ("collector", "dags", "plugins", "prometheus", "simulator")):
         raise Stop(f"{options.clone} is no clone of the project: run `make {name}` in one")
     window = _last_days(options.days)
     outcome.expected = len(INSTRUMENTS) * (window.end - window.start) // _MICROSECONDS_PER_MINUTE
@@ -133,6 +140,9 @@ def _run(options: DemoOptions, console: Console, outcome: _Outcome, started: flo
                 # A day more than was fetched, so that the first one is looked at whole.
                 summary = check_quality(installation, client, days=options.days + 1)
             outcome.quality = {name: summary[name] for name in ("state", "run_id", "report", "completeness")}
+            if installation.monitoring.prometheus:
+                with console.step("targets of Prometheus"):
+                    _wait_for_targets(installation, outcome)
             _account(installation, console, window, outcome)
             outcome.seconds = time.monotonic() - started
             if not outcome.ok:
@@ -232,6 +242,25 @@ def _wait_for_ticks(installation: Installation) -> None:
     installation.supervisor.wait_until([COLLECTOR], committed, seconds=TICKS_SECONDS)
 
 
+def _wait_for_targets(installation: Installation, outcome: _Outcome) -> None:
+    monitoring = installation.monitoring
+    targets: dict[str, str] = {}
+
+    def up() -> bool:
+        try:
+            targets.update(monitoring.targets())
+        except requests.RequestException:
+            return False
+        outcome.monitoring = {"targets": targets}
+        return {*STREAMS, *monitoring.jobs} <= targets.keys() and set(targets.values()) == {"up"}
+
+    try:
+        installation.supervisor.wait_until([*monitoring.names, *STREAMS], up, seconds=TARGETS_SECONDS)
+    except Stop as error:
+        told = ", ".join(f"{job} is {state}" for job, state in targets.items())
+        raise Stop(f"Prometheus does not read all that it watches ({told}): {error}") from None
+
+
 def _account(installation: Installation, console: Console, window: Window, outcome: _Outcome) -> None:
     """Write into the outcome what has landed, and show it."""
     landed = read_landed(installation.settings, INSTRUMENTS, window, simulator_url=installation.simulator_url)
@@ -258,14 +287,5 @@ def _table(landed: list[Landed]) -> Table:
 
 
 def _stay(installation: Installation, console: Console, name: str, quality_run_id: int) -> None:
-    url = installation.airflow.url
-    console.say(f"""
-  Airflow          {url}
-  login            {ADMIN}  password  {installation.admin_password}
-  data status      {url}/api/data_status/widget
-  last report      {url}/api/data_status/reports/{quality_run_id}/
-  in a shell       source {installation.environment_file} && tapekeeper status
-  logs             {installation.supervisor.logs}
-
-Ctrl-C stops everything; `make {name}` goes on where it ended.""")
+    console.say(closing_table(installation, name, quality_run_id))
     installation.supervisor.wait()

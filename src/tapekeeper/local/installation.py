@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 import tempfile
@@ -16,6 +15,7 @@ import requests
 from tapekeeper.local import lock
 from tapekeeper.local.airflow import ADMIN, COMPONENTS, MIGRATE, LocalAirflow
 from tapekeeper.local.airflow_client import AirflowClient
+from tapekeeper.local.collector import COLLECTOR, EXPORTER, STREAMS, LocalCollector
 from tapekeeper.local.credentials import Credentials
 from tapekeeper.local.databases import (
     AIRFLOW_DATABASE,
@@ -26,11 +26,13 @@ from tapekeeper.local.databases import (
     login_url,
     prepare_databases,
 )
+from tapekeeper.local.monitoring import LocalMonitoring
+from tapekeeper.local.monitoring_binaries import find_monitoring
 from tapekeeper.local.ports import LOOPBACK
 from tapekeeper.local.postgresql import STOP_SECONDS, STOP_SIGNAL, EmbeddedPostgres
 from tapekeeper.local.private_files import private_folder, short_mark, write_private
 from tapekeeper.local.supervisor import Program, Supervisor
-from tapekeeper.settings import COLLECTOR_PREFIX, PREFIX, Settings, read_settings
+from tapekeeper.settings import PREFIX, Settings, read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -39,15 +41,15 @@ if TYPE_CHECKING:
 
 POSTGRESQL: Final = "postgresql"
 SIMULATOR: Final = "simulator"
-COLLECTOR: Final = "collector"
 SIMULATOR_SEED: Final = 7
 POSTGRESQL_SECONDS: Final = 60.0
 SIMULATOR_SECONDS: Final = 60.0
 COLLECTOR_SECONDS: Final = 60.0
+MONITORING_SECONDS: Final = 120.0
 MIGRATION_SECONDS: Final = 300.0
 AIRFLOW_SECONDS: Final = 300.0
 """The first start after an installation compiles all of Airflow, on a slow machine for minutes."""
-_NOT_PASSED_ON: Final = ("AIRFLOW", "PG", f"{PREFIX}PAYLOADS")
+_NOT_PASSED_ON: Final = ("AIRFLOW", "GF_", "PG", f"{PREFIX}PAYLOADS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,8 @@ class Installation:
     """A running installation; made by `running`."""
 
     airflow: LocalAirflow
+    collector: LocalCollector
+    monitoring: LocalMonitoring
     supervisor: Supervisor
     settings: Settings
     simulator_url: str | None
@@ -92,6 +96,7 @@ def running(
         server = EmbeddedPostgres(folder / "postgresql")
         postgresql = _postgresql(server)
         airflow = LocalAirflow(folder / "airflow", clone, credentials)
+        collector = LocalCollector(folder, clone, credentials)
         simulator_url = f"http://{LOOPBACK}:{credentials.simulator_port}" if simulated else None
         own = _own_settings(server, credentials, simulator_url, folder / "reports")
         inherited = _inherited(environment, own)
@@ -102,10 +107,17 @@ def running(
             tapekeeper_url=settings.database.url.get_secret_value(),
             more=own,
         )
+        binaries = find_monitoring(environment.get("PATH"))
+        monitoring = LocalMonitoring(
+            folder / "monitoring", clone, credentials, binaries.prometheus, binaries.alertmanager
+        )
+        watched = {COLLECTOR: collector.address, EXPORTER: collector.exporter_address}
         control = Path(tempfile.gettempdir()) / f"tapekeeper-{short_mark(folder)}"
-        programs = [postgresql, *simulators, _collector(folder, clone, credentials, own), *components]
+        programs = [postgresql, *simulators, *collector.programs(own), *monitoring.programs(watched), *components]
         supervisor = Supervisor(folder, control, programs, inherited, keep_open=held)
-        installation = Installation(airflow, supervisor, settings, simulator_url, folder / "environment")
+        installation = Installation(
+            airflow, collector, monitoring, supervisor, settings, simulator_url, folder / "environment"
+        )
         try:
             _start(installation, server, credentials, console)
             write_private(installation.environment_file, _as_shell(own))
@@ -128,9 +140,14 @@ def _start(installation: Installation, server: EmbeddedPostgres, credentials: Cr
         with console.step(f"venue simulator at {simulator_url}"):
             supervisor.start_program(SIMULATOR)
             supervisor.wait_until([SIMULATOR], lambda: _tells_time(simulator_url), seconds=SIMULATOR_SECONDS)
-    with console.step(f"live collector, metrics at {_collector_url(credentials)}/metrics"):
-        supervisor.start_program(COLLECTOR)
-        supervisor.wait_until([COLLECTOR], lambda: _is_alive(credentials), seconds=COLLECTOR_SECONDS)
+    collector = installation.collector
+    with console.step(f"live collector, metrics at http://{collector.address}/metrics"):
+        for name in STREAMS:
+            supervisor.start_program(name)
+        supervisor.wait_until(STREAMS, collector.is_alive, seconds=COLLECTOR_SECONDS)
+    monitoring = installation.monitoring
+    for name in monitoring.names:
+        supervisor.start_program(name)
     with console.step("tables of Airflow"):
         supervisor.run_to_its_end(MIGRATE, seconds=MIGRATION_SECONDS)
     with console.step(f"Airflow at {installation.airflow.url}"):
@@ -139,6 +156,9 @@ def _start(installation: Installation, server: EmbeddedPostgres, credentials: Cr
         client = AirflowClient(installation.airflow.url, ADMIN, credentials.admin_login_password)
         supervisor.wait_until(COMPONENTS, client.is_healthy, seconds=AIRFLOW_SECONDS)
         client.close()
+    if monitoring.jobs:
+        with console.step(" and ".join(job.capitalize() for job in monitoring.jobs)):
+            supervisor.wait_until(monitoring.names, monitoring.is_ready, seconds=MONITORING_SECONDS)
 
 
 def _own_settings(
@@ -182,28 +202,6 @@ def _simulator(clone: Path, credentials: Credentials) -> Program:
     options = {"--host": LOOPBACK, "--port": str(credentials.simulator_port), "--seed": str(SIMULATOR_SEED)}
     command = [sys.executable, "-m", "simulator", *(word for option in options.items() for word in option)]
     return Program(SIMULATOR, command, clone, group=SIMULATOR)
-
-
-def _collector(folder: Path, clone: Path, credentials: Credentials, own: Mapping[str, str]) -> Program:
-    environment_file = folder / "collector.json"
-    named = {
-        f"{COLLECTOR_PREFIX}METRICS_PORT": str(credentials.collector_port),
-        f"{COLLECTOR_PREFIX}SPOOL_DIRECTORY": str(private_folder(folder / "spool")),
-    }
-    write_private(environment_file, json.dumps(dict(own) | named))
-    command = [sys.executable, "-m", "collector", "stream"]
-    return Program(COLLECTOR, command, clone, group=COLLECTOR, environment_file=environment_file)
-
-
-def _collector_url(credentials: Credentials) -> str:
-    return f"http://{LOOPBACK}:{credentials.collector_port}"
-
-
-def _is_alive(credentials: Credentials) -> bool:
-    try:
-        return requests.get(f"{_collector_url(credentials)}/livez", timeout=COLLECTOR_SECONDS).ok
-    except requests.RequestException:
-        return False
 
 
 def _tells_time(simulator_url: str) -> bool:

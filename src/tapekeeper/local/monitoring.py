@@ -1,0 +1,147 @@
+"""Prometheus and Alertmanager of a local installation, as far as this machine has them.
+
+Rules and routes are those of the clone; only the addresses are this installation's, and nobody is called: what would be
+a call is a line in a log.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import requests
+
+from tapekeeper.errors import Stop
+from tapekeeper.local.ports import LOOPBACK
+from tapekeeper.local.private_files import private_folder, write_private
+from tapekeeper.local.supervisor import Program
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from tapekeeper.local.credentials import Credentials
+
+PROMETHEUS: Final = "prometheus"
+ALERTMANAGER: Final = "alertmanager"
+PAGES: Final = "pages"
+RETENTION: Final = "15d"
+"""The rate of messages is compared with the last seven days."""
+_GROUP: Final = "monitoring"
+_ANSWER_SECONDS: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class LocalMonitoring:
+    """A Prometheus, an Alertmanager, and what Alertmanager calls."""
+
+    folder: Path
+    """Holds the data of both, and what is written for them."""
+    clone: Path
+    credentials: Credentials
+    prometheus: str | None
+    """The program, or None where there is none."""
+    alertmanager: str | None
+
+    @property
+    def prometheus_url(self) -> str:
+        """Where Prometheus answers."""
+        return f"http://{LOOPBACK}:{self.credentials.prometheus_port}"
+
+    @property
+    def alertmanager_url(self) -> str:
+        """Where Alertmanager answers."""
+        return f"http://{LOOPBACK}:{self.credentials.alertmanager_port}"
+
+    @property
+    def jobs(self) -> list[str]:
+        """Those of the two that there are, which Prometheus watches as well."""
+        found = {ALERTMANAGER: self.alertmanager, PROMETHEUS: self.prometheus}
+        return [job for job, program in found.items() if program]
+
+    @property
+    def names(self) -> list[str]:
+        """All programs, in the order of start."""
+        return [*([PAGES] if self.alertmanager else []), *self.jobs]
+
+    def programs(self, watched: Mapping[str, str]) -> list[Program]:
+        """Write what Prometheus and Alertmanager read, and return the programs, none where this machine has none.
+
+        Args:
+            watched: host and port to be scraped, by job of prometheus.yml.
+
+        Raises:
+            Stop: the routes of Alertmanager cannot be written.
+        """
+        private_folder(self.folder)
+        programs = []
+        if self.alertmanager:
+            pages = [sys.executable, "-m", "tapekeeper.local.pages", str(self.credentials.pages_port)]
+            programs = [Program(PAGES, pages, self.folder, _GROUP), self._alertmanager(self.alertmanager)]
+        if self.prometheus:
+            programs.append(self._prometheus(self.prometheus, watched))
+        return programs
+
+    def targets(self) -> dict[str, str]:
+        """Return whether each job that Prometheus has is up or down, or unknown as long as it was not scraped.
+
+        Raises:
+            requests.RequestException: Prometheus does not answer.
+        """
+        answer = requests.get(f"{self.prometheus_url}/api/v1/targets?state=active", timeout=_ANSWER_SECONDS)
+        answer.raise_for_status()
+        active: list[dict[str, Any]] = answer.json()["data"]["activeTargets"]
+        return {target["labels"]["job"]: target["health"] for target in sorted(active, key=lambda it: it["scrapePool"])}
+
+    def is_ready(self) -> bool:
+        """Tell whether those that there are answer."""
+        wanted = {self.prometheus_url: self.prometheus, self.alertmanager_url: self.alertmanager}
+        try:
+            return all(
+                requests.get(f"{url}/-/ready", timeout=_ANSWER_SECONDS).ok for url, program in wanted.items() if program
+            )
+        except requests.RequestException:
+            return False
+
+    def _prometheus(self, program: str, watched: Mapping[str, str]) -> Program:
+        home = private_folder(self.folder / PROMETHEUS)
+        # The configuration looks for its rules and targets beside itself.
+        for name in ("prometheus.yml", "rules"):
+            (home / name).unlink(missing_ok=True)
+            (home / name).symlink_to(self.clone / "prometheus" / name)
+        addresses = {PROMETHEUS: self.credentials.prometheus_port}
+        addresses |= {ALERTMANAGER: self.credentials.alertmanager_port} if self.alertmanager else {}
+        found = dict(watched) | {job: f"{LOOPBACK}:{port}" for job, port in addresses.items()}
+        targets = private_folder(home / "targets")
+        for file in (self.clone / "prometheus" / "targets").glob("*.yml"):
+            text = f'- targets: ["{found[file.stem]}"]\n' if file.stem in found else "[]\n"
+            write_private(targets / file.name, text)
+        command = [
+            program,
+            f"--config.file={home / 'prometheus.yml'}",
+            f"--storage.tsdb.path={home / 'data'}",
+            f"--storage.tsdb.retention.time={RETENTION}",
+            f"--web.listen-address={LOOPBACK}:{self.credentials.prometheus_port}",
+        ]
+        return Program(PROMETHEUS, command, home, _GROUP)
+
+    def _alertmanager(self, program: str) -> Program:
+        home = private_folder(self.folder / ALERTMANAGER)
+        configuration, address = home / "alertmanager.yml", home / "webhook_url"
+        write_private(address, f"http://{LOOPBACK}:{self.credentials.pages_port}/\n")
+        of_clone = self.clone / "prometheus"
+        render = ["sh", of_clone / "render-alertmanager.sh", of_clone / "alertmanager.yml", configuration, address]
+        done = subprocess.run(list(map(str, render)), capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise Stop(f"the routes of Alertmanager cannot be written: {done.stderr.strip()}")
+        command = [
+            program,
+            f"--config.file={configuration}",
+            f"--storage.path={home / 'data'}",
+            f"--web.listen-address={LOOPBACK}:{self.credentials.alertmanager_port}",
+            # It is alone; by itself it would listen for others on all interfaces.
+            "--cluster.listen-address=",
+        ]
+        return Program(ALERTMANAGER, command, home, _GROUP)
