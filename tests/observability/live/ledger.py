@@ -1,0 +1,97 @@
+"""What a database holds after a week of work: candles, trades, holes of many kinds, and what became of them."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING, Final
+
+from tapekeeper.backfill.job import BackfillJob
+from tapekeeper.clock import MICROSECONDS_PER_DAY, MICROSECONDS_PER_MILLISECOND, now_microseconds
+from tapekeeper.model.backfill import BackfillRequest
+from tapekeeper.model.gap import Cause
+from tapekeeper.model.series import DERIBIT_PERPETUAL_CANDLES
+from tapekeeper.model.window import Window
+from tapekeeper.store.database import Database
+from tapekeeper.store.outages import add_outage
+from tests.support.desk import BY, MINUTE, ONE_MINUTE, Desk
+
+if TYPE_CHECKING:
+    from tests.support.simulator import Simulator
+
+DAYS: Final = 7
+HOUR: Final = 60 * MINUTE
+BITCOIN, ETHER, SOL, XRP = "BTC-PERPETUAL", "ETH-PERPETUAL", "SOL_USDC-PERPETUAL", "XRP_USDC-PERPETUAL"
+_TOO_MANY: Final = {"kind": "too_many_requests", "from_request": 2, "to_request": 2}
+
+
+def fill(url: str, simulator: Simulator) -> None:
+    """Fetch a week of candles and some trades from a venue that is not always well, check them, repair what can be.
+
+    Afterwards gaps are repaired, permanent and open; of several causes; a run is done, one failed and one goes on.
+    """
+    desk = Desk(url, simulator)
+    now = now_microseconds() // MINUTE * MINUTE
+    week = Window(now - DAYS * MICROSECONDS_PER_DAY, now)
+    yesterday = now // MICROSECONDS_PER_DAY * MICROSECONDS_PER_DAY - MICROSECONDS_PER_DAY
+    _with_holes_that_heal(desk, week, yesterday)
+    _with_holes_that_stay(desk, week, yesterday)
+    _with_work_left(desk, week)
+    simulator.clear_faults()
+
+
+def _with_holes_that_heal(desk: Desk, week: Window, yesterday: int) -> None:
+    """Of these holes one is filled by a repair, one lies in an outage, one is lost for good."""
+    maintained = Window(yesterday - MICROSECONDS_PER_DAY + 2 * HOUR, yesterday - MICROSECONDS_PER_DAY + 3 * HOUR)
+    lost = {"kind": "missing_minutes", "instrument": BITCOIN, "open_times": _minutes(maintained)}
+    gone = {"kind": "missing_minutes", "instrument": ETHER, "open_times": _minutes(_hole(yesterday, 20, minutes=12))}
+    untold = {"kind": "left_out_candles", "instrument": ETHER, "open_times": _minutes(_hole(yesterday, 9, minutes=90))}
+    bad = {"kind": "bad_candle", "instrument": BITCOIN, "open_times": _minutes(_hole(yesterday, 15, minutes=2))}
+    _register(desk, maintained)
+    desk.simulator.set_faults([lost, gone, untold, bad, _TOO_MANY])
+    for name in (BITCOIN, ETHER):
+        desk.backfill(name, week, keep_fresh=True)
+    option = desk.option("living")
+    desk.simulator.set_faults(
+        [lost, gone, untold, bad, {"kind": "missing_trades", "instrument": option.name, "fraction": 0.05}]
+    )
+    desk.collect_trades(option.name, 1, option.trades)
+    desk.check("all")
+    desk.simulator.set_faults([lost, gone])
+    for _ in range(2):
+        desk.repair()
+
+
+def _with_holes_that_stay(desk: Desk, week: Window, yesterday: int) -> None:
+    """Nobody has repaired these yet, and they are red."""
+    untold = {"kind": "left_out_candles", "instrument": SOL, "open_times": _minutes(_hole(yesterday, 11, minutes=45))}
+    jump = {"kind": "price_jump", "instrument": SOL, "open_times": _minutes(_hole(yesterday, 17, minutes=1))}
+    desk.simulator.set_faults([untold, jump])
+    desk.backfill(SOL, week)
+    desk.check("all")
+
+
+def _with_work_left(desk: Desk, week: Window) -> None:
+    """A run whose venue answered nonsense has failed, and of another one only some is done."""
+    desk.simulator.set_faults([{"kind": "malformed", "instrument": XRP, "from_request": 3, "to_request": 6}])
+    desk.backfill(XRP, week)
+    month = Window(week.start - 3 * MICROSECONDS_PER_DAY, week.start)
+    with BackfillJob(desk.settings) as job:
+        job.start(job.plan(BackfillRequest(DERIBIT_PERPETUAL_CANDLES, (BITCOIN,), month, ONE_MINUTE)), "goes on")
+
+
+def _register(desk: Desk, window: Window) -> None:
+    with closing(Database(desk.url)) as database:
+        database.run(
+            lambda cursor: add_outage(
+                cursor, venue="deribit", window=window, kind=Cause.VENUE_MAINTENANCE, source="announced", by=BY
+            )
+        )
+
+
+def _hole(midnight: int, hour: int, *, minutes: int) -> Window:
+    return Window(midnight + hour * HOUR, midnight + hour * HOUR + minutes * MINUTE)
+
+
+def _minutes(window: Window) -> list[int]:
+    """Return the open times of the candles of a window, as the simulator takes them."""
+    return [moment // MICROSECONDS_PER_MILLISECOND for moment in range(window.start, window.end, MINUTE)]

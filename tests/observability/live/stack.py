@@ -1,0 +1,134 @@
+"""All parts together: PostgreSQL, the simulated venue, the collector, the exporter, Prometheus, Alertmanager."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import psycopg2
+
+from tapekeeper.local.ports import LOOPBACK, free_port
+from tests.observability.live.history import moments, parts, told_backwards, write_blocks
+from tests.observability.live.ledger import fill
+from tests.observability.live.recorded import record
+from tests.observability.live.servers import answers, running_alertmanager, running_prometheus, running_webhook
+from tests.support.collector import running_collector
+from tests.support.command_line import environment
+from tests.support.processes import wait_for
+from tests.support.simulator import PROJECT, running_simulator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.observability.live.history import Part
+    from tests.observability.live.servers import Prometheus, Webhook
+    from tests.support.collector import RunningCollector
+    from tests.support.simulator import Simulator
+
+INSTRUMENTS: Final = 20
+SECONDS_COLLECTED: Final = 10.0
+"""About how long the collector runs when its history is written."""
+READER: Final = "dashboards"
+_PASSWORD: Final = "a-long-password"
+
+
+@dataclass(slots=True)
+class Stack:
+    """What runs, and where."""
+
+    database_url: str
+    """Of the superuser."""
+    folder: Path
+    simulator: Simulator
+    exporter: str
+    """host:port"""
+    collector: str
+    """host:port, whichever process listens there."""
+    prometheus: Prometheus = field(init=False)
+    webhook: Webhook = field(init=False)
+    _collectors: ExitStack = field(default_factory=ExitStack)
+
+    @property
+    def reader_url(self) -> str:
+        """Of the login that Grafana has."""
+        return f"postgresql://{READER}:{_PASSWORD}@" + self.database_url.split("@", 1)[1]
+
+    def start_collector(self) -> RunningCollector:
+        """Start the collector, where it always listens; it has to be ended by its own means before the next one."""
+        port = self.collector.rsplit(":", 1)[1]
+        settings = {"TAPEKEEPER_COLLECTOR_METRICS_PORT": port, "TOP_N_INSTRUMENTS": INSTRUMENTS}
+        return self._collectors.enter_context(
+            running_collector(self.database_url, self.simulator, self.folder, **settings)
+        )
+
+    def stop_collectors(self) -> None:
+        """End whatever was started."""
+        self._collectors.close()
+
+
+@contextmanager
+def running_stack(database_url: str, folder: Path, *, days: float) -> Iterator[Stack]:
+    """Run everything on a migrated database, with a week of work in it and so many days of history in Prometheus."""
+    with ExitStack() as running:
+        simulator = running.enter_context(running_simulator("--limits", "off", "--quote-changes-per-second", "2"))
+        fill(database_url, simulator)
+        stack = Stack(database_url, folder, simulator, f"{LOOPBACK}:{free_port()}", f"{LOOPBACK}:{free_port()}")
+        _let_read(stack)
+        running.callback(stack.stop_collectors)
+        stack.start_collector().wait_until_ready()
+        running.enter_context(running_exporter(stack))
+        blocks = _history(stack, parts(time.time(), days))
+        stack.webhook = running.enter_context(running_webhook())
+        alertmanager = running.enter_context(running_alertmanager(folder / "alertmanager", stack.webhook.url))
+        targets = {**_told_by(stack), "alertmanager": alertmanager, "airflow": ""}
+        stack.prometheus = running.enter_context(running_prometheus(folder / "prometheus", targets, history=blocks))
+        yield stack
+
+
+def _history(stack: Stack, of: list[Part]) -> Path:
+    """Write what was told and recorded before the start, and return the folder of its blocks."""
+    folder, times = stack.folder / "history", moments(of)
+    collector = told_backwards("collector", f"http://{stack.collector}", times, counted_for=SECONDS_COLLECTED)
+    exporter = told_backwards("exporter", f"http://{stack.exporter}", times, counted_for=times[-1] - times[0])
+    blocks = write_blocks([*collector, *exporter], times, folder)
+    record(blocks, of, folder)
+    return blocks
+
+
+def _told_by(stack: Stack) -> dict[str, str]:
+    return {"collector": stack.collector, "exporter": stack.exporter}
+
+
+def _let_read(stack: Stack) -> None:
+    """Make the login that may read and no more, as the guide to the installation does."""
+    with closing(psycopg2.connect(stack.database_url)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(f"DROP ROLE IF EXISTS {READER}")
+        cursor.execute(f"CREATE ROLE {READER} LOGIN PASSWORD '{_PASSWORD}' IN ROLE tapekeeper_reader")
+        cursor.execute(f"ALTER ROLE {READER} SET default_transaction_read_only = on")
+        cursor.execute(f"ALTER ROLE {READER} SET statement_timeout = '30s'")
+
+
+@contextmanager
+def running_exporter(stack: Stack) -> Iterator[None]:
+    """Run `python -m collector metrics` where the stack says, until every family was read."""
+    settings = {
+        "TAPEKEEPER_READER_DATABASE_URL": stack.reader_url,
+        "TAPEKEEPER_COLLECTOR_EXPORTER_PORT": stack.exporter.rsplit(":", 1)[1],
+    }
+    log = stack.folder / "exporter.log"
+    command = [sys.executable, "-m", "collector", "metrics"]
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(command, cwd=PROJECT, env=environment(settings), stderr=output) as process,
+    ):
+        try:
+            wait_for(lambda: process.poll() is not None or answers(f"http://{stack.exporter}/readyz"))
+            assert process.poll() is None, log.read_text(encoding="utf-8")
+            yield
+        finally:
+            process.terminate()
