@@ -24,6 +24,7 @@ def main(*, verbose: bool) -> None:
 
 
 for _command in (
+    setup.logins,
     setup.migrate,
     setup.settings,
     backfill.plan,

@@ -22,7 +22,7 @@ _LACKING: Final = (
     psycopg2.errors.UndefinedColumn,
     psycopg2.errors.UndefinedFunction,
 )
-_REFUSALS: Final = ("authentication failed", "does not exist", "no pg_hba.conf entry")
+_REFUSALS: Final = ("authentication failed", "does not exist", "no pg_hba.conf entry", "permission denied for database")
 _CONFLICTS: Final = (psycopg2.errors.DeadlockDetected, psycopg2.errors.SerializationFailure)
 Result = TypeVar("Result")
 
