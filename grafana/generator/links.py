@@ -30,8 +30,8 @@ def menu() -> Json:
 
 
 def leads_to(uid: str, title: str) -> Json:
-    """Link to another dashboard, with the same time range."""
-    return _EMPTY | {"title": title, "url": f"/d/{uid}", "keepTime": True}
+    """Link to another dashboard, with the same time range: of a panel's link Grafana takes only the address."""
+    return _EMPTY | {"title": title, "url": f"/d/{uid}?${{__url_time_range}}"}
 
 
 def runbook_of(alert: str) -> Json:

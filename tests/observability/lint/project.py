@@ -1,0 +1,93 @@
+"""What the rest of the project says, which dashboards have to agree with."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tests.observability import catalogue
+from tests.observability.lint.promql import Use, comparisons, parse, uses
+from tests.observability.rules import RUNBOOKS, rules
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from tests.observability.lint.dashboard import Dashboard
+
+_LIMIT = re.compile(r":(threshold|objective)\b")
+
+
+class Watched(NamedTuple):
+    """What an alert looks at."""
+
+    levels: frozenset[str]
+    """Metrics whose value is compared as it is: a panel of one can draw the line."""
+    counted: frozenset[str]
+    """Counters whose growth is compared."""
+
+
+@dataclass(frozen=True)
+class Project:
+    """The catalogue of metrics, the rules of Prometheus, and the other dashboards."""
+
+    metrics: Mapping[str, catalogue.Told]
+    """Of this project, by the names that a query uses."""
+    airflow: frozenset[str]
+    records: frozenset[str]
+    """Names that recording rules make."""
+    alerts: Mapping[str, Watched]
+    runbooks: Mapping[str, str]
+    """Alerts by the addresses of their runbooks, as far as there is a file."""
+    windows: frozenset[tuple[str, float | None]]
+    """Counters and the seconds over which an alert counts them."""
+    dashboards: Mapping[str, frozenset[str]]
+    """The names of the variables of each dashboard, by its uid."""
+
+    def alerts_on_level(self, metric: str) -> set[str]:
+        """Return the alerts that compare a metric's value."""
+        return {name for name, watched in self.alerts.items() if metric in watched.levels}
+
+    def alerts_on_growth(self, metric: str) -> set[str]:
+        """Return the alerts that compare how fast a counter grows."""
+        return {name for name, watched in self.alerts.items() if metric in watched.counted}
+
+
+def project(dashboards: Iterable[Dashboard]) -> Project:
+    """Read it all."""
+    every_rule = rules()
+    alerts: dict[str, Watched] = {}
+    windows: set[tuple[str, float | None]] = set()
+    for rule in every_rule:
+        found = list(uses(parse(rule["expr"])))
+        windows |= {(use.metric, use.window) for use in found if use.counted_by}
+        if "alert" in rule:
+            told = _watched(rule, found)
+            before = alerts.get(rule["alert"], Watched(frozenset(), frozenset()))
+            alerts[rule["alert"]] = Watched(before.levels | told.levels, before.counted | told.counted)
+    return Project(
+        metrics=catalogue.own_metrics(),
+        airflow=frozenset(catalogue.airflow_metrics()),
+        records=frozenset(rule["record"] for rule in every_rule if "record" in rule),
+        alerts=alerts,
+        runbooks={
+            rule["annotations"]["runbook_url"]: rule["alert"]
+            for rule in every_rule
+            if "alert" in rule and (RUNBOOKS / f"{rule['alert']}.md").is_file()
+        },
+        windows=frozenset(windows),
+        dashboards={
+            dashboard.document["uid"]: frozenset(told["name"] for told in dashboard.variables)
+            for dashboard in dashboards
+        },
+    )
+
+
+def _watched(rule: Mapping[str, Any], found: list[Use]) -> Watched:
+    levels = set()
+    for comparison, is_guard in comparisons(parse(rule["expr"])):
+        if is_guard and not _LIMIT.search(comparison.rhs.prettify()):
+            continue
+        compared = list(uses(comparison.lhs))
+        levels |= {use.metric for use in compared if use.is_level and len(compared) == 1}
+    return Watched(frozenset(levels), frozenset(use.metric for use in found if use.counted_by))
