@@ -1,0 +1,117 @@
+"""docs/prune.sql: what it deletes is gone from the account too, so that no check misses it."""
+
+from __future__ import annotations
+
+import subprocess
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from tapekeeper.clock import MICROSECONDS_PER_DAY, from_microseconds
+from tapekeeper.local.binaries import find_binaries
+from tapekeeper.model.series import (
+    DERIBIT_OPTION_QUOTES,
+    DERIBIT_OPTION_TRADES,
+    DERIBIT_PERPETUAL_CANDLES,
+    dataset_named,
+)
+from tapekeeper.model.window import Window
+from tapekeeper.store import candles, ticks
+from tapekeeper.store.database import Database, connect
+from tests.support import market, option_market
+from tests.support.ticks import MIDNIGHT, rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SCRIPT: Final = Path(__file__).parents[2] / "docs" / "prune.sql"
+CASES: Final = {
+    DERIBIT_PERPETUAL_CANDLES.name: (market.ALL_DAYS, market.NOW, "candles", "open_time"),
+    DERIBIT_OPTION_QUOTES.name: (option_market.ALL_DAYS, option_market.NOW, "option_quotes", "event_time"),
+    DERIBIT_OPTION_TRADES.name: (option_market.ALL_DAYS, option_market.NOW, "option_trades", "event_time"),
+}
+
+
+@pytest.fixture(scope="module")
+def database(module_database_url: str) -> Iterator[Database]:
+    """A healthy market of candles and of options."""
+    with closing(Database(module_database_url, prepare=candles.INCOMING_TABLE)) as database:
+        database.run(market.healthy_market)
+    with closing(Database(module_database_url, prepare=ticks.INCOMING_TABLES)) as database:
+        database.run(option_market.healthy_options)
+        yield database
+
+
+def prune(url: str, dataset: str, before: datetime) -> subprocess.CompletedProcess[str]:
+    """Run the script as its first lines tell."""
+    psql = find_binaries().program("psql")
+    values = ["-v", f"dataset={dataset}", "-v", f"before={before:%Y-%m-%d}"]
+    return subprocess.run([psql, "-X", url, *values, "-f", SCRIPT], capture_output=True, text=True, check=False)
+
+
+def alarms(url: str, dataset: str, window: Window) -> dict[str, int]:
+    """Return what the checks find in all that there is of a dataset."""
+    with closing(connect(url)) as connection, connection.cursor() as cursor:
+        return market.alarms(cursor, dataset_named(dataset), window, now=CASES[dataset][1])
+
+
+def count(database: Database, table: str, time: str, comparison: str, day: datetime) -> int:
+    return int(rows(database, f"SELECT count(*) FROM {table} WHERE {time} {comparison} '{day.isoformat()}'")[0][0])
+
+
+@pytest.mark.parametrize("dataset", CASES)
+def test_rows_and_account_of_the_days_before_are_gone_and_the_checks_stay_green(
+    dataset: str, database: Database, module_database_url: str
+) -> None:
+    window, _, table, time = CASES[dataset]
+    start = window.start + MICROSECONDS_PER_DAY
+    day = from_microseconds(start)
+    kept, gone = (count(database, table, time, comparison, day) for comparison in (">=", "<"))
+    assert gone > 0
+    for expected in (gone, 0):
+        done = prune(module_database_url, dataset, day)
+        assert done.returncode == 0, done.stderr
+        assert f"{expected} rows of {dataset} before" in done.stderr
+    assert (count(database, table, time, ">=", day), count(database, table, time, "<", day)) == (kept, 0)
+    of_dataset = f"series_id IN (SELECT series_id FROM series WHERE dataset = '{dataset}')"
+    assert rows(database, f"SELECT count(*) FROM coverage WHERE {of_dataset} AND day < '{day.date()}'") == [(0,)]
+    assert rows(database, f"SELECT min(window_start) >= '{day.isoformat()}' FROM followed WHERE {of_dataset}") == [
+        (True,)
+    ]
+    assert rows(database, f"SELECT sum(rows_held)::bigint FROM series_totals WHERE {of_dataset}") == [(kept,)]
+    assert alarms(module_database_url, dataset, Window(start, window.end)) == {}
+
+
+def test_days_that_are_worked_on_and_datasets_that_there_are_not_are_refused(
+    database: Database, module_database_url: str
+) -> None:
+    today = datetime.now(UTC)
+    for dataset, before, told in (
+        (DERIBIT_OPTION_QUOTES.name, today, "is too late"),
+        ("deribit.option_quote", today - timedelta(days=9), "nothing is held of a dataset deribit.option_quote"),
+    ):
+        done = prune(module_database_url, dataset, before)
+        assert done.returncode != 0
+        assert told in done.stderr
+
+
+def test_a_gap_that_is_open_is_neither_lost_nor_filled_again(database: Database, module_database_url: str) -> None:
+    day = from_microseconds(MIDNIGHT + 3 * MICROSECONDS_PER_DAY)
+    gap: list[Any] = rows(
+        database,
+        f"""
+        INSERT INTO data_gaps (series_id, window_start, window_end, missing, cause, state, evidence)
+        SELECT min(series_id), moment - interval '1 hour', moment, 1, 'unknown', 'open', '{{}}'
+        FROM (SELECT '{day.isoformat()}'::timestamptz AS moment) AS midnight, series WHERE dataset = '{DERIBIT_OPTION_TRADES.name}'
+        GROUP BY moment
+        RETURNING gap_id
+        """,
+    )
+    held = count(database, "option_trades", "event_time", "<", day)
+    done = prune(module_database_url, DERIBIT_OPTION_TRADES.name, day)
+    assert done.returncode != 0
+    assert f"repair or accept them first: {gap[0][0]}" in done.stderr
+    assert count(database, "option_trades", "event_time", "<", day) == held > 0
