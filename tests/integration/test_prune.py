@@ -105,7 +105,8 @@ def test_a_gap_that_is_open_is_neither_lost_nor_filled_again(database: Database,
         f"""
         INSERT INTO data_gaps (series_id, window_start, window_end, missing, cause, state, evidence)
         SELECT min(series_id), moment - interval '1 hour', moment, 1, 'unknown', 'open', '{{}}'
-        FROM (SELECT '{day.isoformat()}'::timestamptz AS moment) AS midnight, series WHERE dataset = '{DERIBIT_OPTION_TRADES.name}'
+        FROM (SELECT '{day.isoformat()}'::timestamptz AS moment) AS midnight, series
+        WHERE dataset = '{DERIBIT_OPTION_TRADES.name}'
         GROUP BY moment
         RETURNING gap_id
         """,
