@@ -2,40 +2,249 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Final
+
+from grafana.generator import datasets
 from grafana.generator.dashboard import Dashboard
 from grafana.generator.links import leads_to
-from grafana.generator.panels import graph, stat
-from grafana.generator.queries import metric
+from grafana.generator.numbers import NONE_IS_WELL, budget_left, instruments_fresh, newest_tick
+from grafana.generator.objectives import worst_budget_left
+from grafana.generator.panels import column, graph, named, stat, states, table
+from grafana.generator.queries import metric, now
 from grafana.generator.rules import threshold
+from tapekeeper.model.series import DATASETS
+
+if TYPE_CHECKING:
+    from grafana.generator.panels import Panel
+
+_FIRING: Final = 'alertstate="firing", alertname!="Watchdog"'
+_WATCHDOG: Final = 'ALERTS{alertname="Watchdog", alertstate="firing"}'
+_OF_WHAT: Final = ("dataset", "check", "job", "instance", "channel", "queue", "table", "endpoint", "family", "speed")
+"""Labels that tell what an alert is about."""
 
 
 def build() -> Dashboard:
     """Build it."""
-    limit = threshold("tick_age_seconds")
-    return Dashboard(
-        "overview",
-        "Overview",
-        "Is everything as it should be, and if not, where do I look?",
-        time_from="now-6h",
-        refresh="30s",
-    ).row(
-        None,
-        stat(
-            "Newest tick",
-            "How old is the newest quote or trade, by the time of the event at the venue?",
-            metric("max(instance:tapekeeper_tick_age:seconds)"),
-            unit="s",
-            steps=((None, "green"), (limit / 2, "orange"), (limit, "red")),
-            alerts=("TicksStale", "TicksAbsent"),
-            more=leads_to("tapekeeper-collector", "Collector"),
-            no_value="NONE",
+    return (
+        Dashboard(
+            "overview",
+            "Overview",
+            "Is everything as it should be, and if not, where do I look?",
+            time_from="now-24h",
+            refresh="30s",
+        )
+        .row(
+            None,
+            _alerts_firing(),
+            newest_tick(width=3, more=leads_to("tapekeeper-collector", "Collector")),
+            instruments_fresh(width=3, more=leads_to("tapekeeper-freshness", "Freshness & SLO")),
+            _gaps_open(),
+            _complete_yesterday(),
+            _checks_red(),
+            _chunks_failed(),
+            budget_left(
+                "Error budget left",
+                "How much of the errors that the objectives allow over 30 days is left, where least is left?",
+                worst_budget_left(),
+                alerts=("FreshnessBudgetBurn", "CompletenessBudgetBurn"),
+                width=3,
+                more=leads_to("tapekeeper-freshness", "Freshness & SLO"),
+            ),
+        )
+        .row(None, _states())
+        .row(None, _alerts(), _datasets())
+        .row(None, _frames(), _rows())
+    )
+
+
+def _alerts_firing() -> Panel:
+    return stat(
+        "Alerts firing",
+        "How many alerts fire, without the watchdog, which always does?",
+        now(f"count(ALERTS{{{_FIRING}}}) or on () 0 * {_WATCHDOG}", "alerts"),
+        width=3,
+        unit="short",
+        steps=NONE_IS_WELL,
+        alerts=("Watchdog",),
+        no_value="NO RULES",
+    )
+
+
+def _gaps_open() -> Panel:
+    return stat(
+        "Gaps open",
+        "How many recorded holes are not closed? A few that wait for repair are usual.",
+        now("sum(dataset:tapekeeper_gaps_open:sum)", "gaps"),
+        width=3,
+        unit="short",
+        steps=((None, "green"), (threshold("gaps_more_in_6h"), "orange")),
+        alerts=("GapOpenMajor", "GapsGrowing", "GapNotRepairedIn24h"),
+        more=leads_to("tapekeeper-gaps", "Gaps & incidents"),
+        no_value="UNKNOWN",
+    )
+
+
+def _complete_yesterday() -> Panel:
+    return stat(
+        "Complete yesterday",
+        "How much of what was expected of the last UTC day is held or explained, in the dataset that has least?",
+        now('min(tapekeeper_completeness_ratio{window="24h"})', "complete"),
+        width=3,
+        unit="percentunit",
+        decimals=2,
+        steps=((None, "red"), (0.99, "orange"), (threshold("completeness_ratio"), "green")),
+        alerts=("CompletenessBudgetBurn",),
+        more=leads_to("tapekeeper-freshness", "Freshness & SLO"),
+        no_value="UNKNOWN",
+    )
+
+
+def _checks_red() -> Panel:
+    return stat(
+        "Checks red",
+        "How many quality checks found something the last time, or could not be done?",
+        now("sum(1 - tapekeeper_quality_check_status)", "checks"),
+        width=3,
+        unit="short",
+        steps=NONE_IS_WELL,
+        alerts=("QualityCheckFailed", "QualityRunOverdue"),
+        more=leads_to("tapekeeper-quality", "Quality"),
+        no_value="NONE RAN",
+    )
+
+
+def _chunks_failed() -> Panel:
+    return stat(
+        "Backfill chunks failed",
+        "How many chunks of the backfills of the last day were given up?",
+        now('sum(tapekeeper_backfill_chunks{state="failed"})', "chunks"),
+        width=3,
+        unit="short",
+        steps=NONE_IS_WELL,
+        alerts=("BackfillFailedChunks", "BackfillStalled"),
+        more=leads_to("tapekeeper-backfill", "Backfill"),
+        no_value="UNKNOWN",
+    )
+
+
+def _states() -> Panel:
+    return states(
+        "Datasets",
+        "Was each dataset fresh, late (older than new rows are expected) or stale (twice as old)? "
+        "Where there is no colour, nobody told.",
+        *(metric(datasets.state(dataset), name) for name, dataset in DATASETS.items()),
+        height=5,
+        unit="short",
+        mappings=datasets.STATES,
+        steps=((None, "green"), (1, "orange"), (2, "red")),
+        more=leads_to("tapekeeper-freshness", "Freshness & SLO"),
+    )
+
+
+def _alerts() -> Panel:
+    about = 'ALERTS{alertname!="Watchdog"} * ignoring (alertstate) group_left () (time() - ALERTS_FOR_STATE)'
+    for label in ("job", "instance"):  # Who told it does not matter where it is about a dataset.
+        about = f'label_replace({about}, "{label}", "", "dataset", ".+")'
+    labels = ", ".join(f'"{label}"' for label in _OF_WHAT)
+    calm = f'label_replace(0 * {_WATCHDOG}, "alertname", "None", "", "")'
+    return table(
+        "Alerts",
+        "Which alerts fire or are about to, about what, and for how long? 'None' is told only while the rules run.",
+        metric(
+            f"""
+            max by (alertname, severity, alertstate, what) (label_join({about}, "what", " ", {labels}))
+            or on () max by (alertname) ({calm})
+            """,
+            instant=True,
         ),
-        graph(
-            "Frames received",
-            "Does the venue send as much as it usually does?",
-            metric("sum by (channel) (rate(tapekeeper_collector_messages_total[$__rate_interval]))", "{{channel}}"),
-            width=20,
-            unit="cps",
-            stacked=True,
-        ),
+        width=12,
+        unit="short",
+        sorted_by=[{"displayName": "State", "desc": False}, {"displayName": "Severity", "desc": False}],
+        transformations=[
+            _organised(
+                {"alertname": "Alert", "what": "What", "severity": "Severity", "alertstate": "State", "Value": "For"}
+            )
+        ],
+        overrides=[
+            column("Alert", mappings=named({"None": ("No alert", "green")}), custom__width=190),
+            column(
+                "Severity",
+                mappings=named({"critical": ("critical", "red"), "warning": ("warning", "orange")}),
+                custom__cellOptions={"type": "color-text"},
+                custom__width=90,
+            ),
+            column("State", custom__width=75),
+            column("For", unit="s", decimals=0, custom__width=85),
+        ],
+        alerts=("TargetDown", "RuleEvaluationFailing", "StatusQueryFailing"),
+        no_value="No rule runs: neither an alert nor the watchdog is told.",
+    )
+
+
+def _datasets() -> Panel:
+    asked = {
+        "State": datasets.states(),
+        "Age": "time() - max by (dataset) (tapekeeper_dataset_last_event_timestamp_seconds)",
+        "Rows": "max by (dataset) (tapekeeper_dataset_rows)",
+        "Size": "max by (dataset) (tapekeeper_dataset_bytes)",
+        "Complete": 'max by (dataset) (tapekeeper_completeness_ratio{window="24h"})',
+        "Gaps": "sum by (dataset) (tapekeeper_gaps_open)",
+    }
+    names = {f"Value #{letter}": name for letter, name in zip("ABCDEF", asked, strict=True)}
+    return table(
+        "What is kept",
+        "How much of each dataset is in the database, how old is its newest event, and how complete was yesterday?",
+        *(metric(expression, instant=True) for expression in asked.values()),
+        width=12,
+        unit="short",
+        sorted_by=[{"displayName": "Dataset", "desc": False}],
+        transformations=[{"id": "merge", "options": {}}, _organised({"dataset": "Dataset"} | names)],
+        overrides=[
+            column(
+                "State",
+                mappings=datasets.STATES,
+                custom__cellOptions={"type": "color-background", "mode": "basic"},
+                custom__width=70,
+            ),
+            column("Age", unit="s", decimals=0, custom__width=80),
+            column("Rows", unit="short", decimals=1, custom__width=90),
+            column("Size", unit="decbytes", decimals=1, custom__width=90),
+            column("Complete", unit="percentunit", decimals=2, custom__width=90),
+            column("Gaps", custom__width=60),
+        ],
+        more=leads_to("tapekeeper-airflow-database", "Airflow & database"),
+    )
+
+
+def _organised(names: dict[str, str]) -> dict[str, object]:
+    """Keep these columns, in this order, under these names."""
+    options = {
+        "excludeByName": {"Time": True},
+        "indexByName": {name: place for place, name in enumerate(names)},
+        "renameByName": names,
+    }
+    return {"id": "organize", "options": options}
+
+
+def _frames() -> Panel:
+    return graph(
+        "Frames received",
+        "Does the venue send, and what about?",
+        metric("sum by (channel) (rate(tapekeeper_collector_messages_total[$__rate_interval]))", "{{channel}}"),
+        unit="mps",
+        stacked=True,
+        alerts=("FeedDisconnected", "MessageRateDrop"),
+        more=leads_to("tapekeeper-collector", "Collector"),
+    )
+
+
+def _rows() -> Panel:
+    return graph(
+        "Rows written",
+        "Does what the venue sends reach the database?",
+        metric("sum by (table) (rate(tapekeeper_collector_rows_written_total[$__rate_interval]))", "{{table}}"),
+        metric("sum by (dataset) (rate(tapekeeper_backfill_rows_written_total[$__rate_interval]))", "{{dataset}}"),
+        unit="rowsps",
+        stacked=True,
+        more=leads_to("tapekeeper-collector", "Collector"),
     )

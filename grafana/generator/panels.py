@@ -24,10 +24,15 @@ _LEGEND: Final[Json] = {
     "showLegend": True,
 }
 
+_NAMES: Final[Json] = _NO_LEGEND | {"showLegend": True}
+
 Steps = tuple[tuple[float | None, str], ...]
 """Colours from a value upwards, the first from None: `((None, "green"), (120, "red"))`."""
 CALM: Final[Steps] = ((None, "green"),)
 PLAIN: Final[Steps] = ((None, "text"),)
+COLOURED: Final[Json] = {"type": "color-text"}
+"""Cells whose text has the colour of its word or step."""
+_QUIET: Final = {"green": "dark-green"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,9 @@ class Panel:
     mappings: Sequence[Json] = ()
     overrides: Sequence[Json] = ()
     no_value: str | None = None
-    """Shown where there is no data."""
+    """Shown on red where there is no data: what is unknown is not well."""
+    said_when_empty: str | None = None
+    """The same where nothing is well."""
     alerts: Sequence[str] = ()
     """Alerts on what is shown: the panel leads to their runbooks."""
     more: Json | None = None
@@ -98,10 +105,13 @@ class Panel:
             "decimals": self.decimals,
             "min": self.minimum,
             "max": self.maximum,
-            "noValue": self.no_value,
+            "noValue": self.no_value or self.said_when_empty,
             "custom": self.custom or None,
         }
-        defaults: Json = {"color": color, "mappings": list(self.mappings)}
+        # The text alone would stand on the colour of the first step, which says that all is well.
+        nothing = {"text": self.no_value, "color": "red", "index": len(self.mappings)}
+        unknown: Json = {"type": "special", "options": {"match": "null+nan", "result": nothing}}
+        defaults: Json = {"color": color, "mappings": [*self.mappings, *([unknown] if self.no_value else [])]}
         defaults["thresholds"] = {"mode": "absolute", "steps": steps}
         return defaults | {name: value for name, value in given.items() if value is not None}
 
@@ -122,7 +132,8 @@ def column(name: str, **properties: Any) -> Json:
 
 
 def stat(title: str, question: str, *queries: Json, width: int = 4, height: int = 4, **more: Any) -> Panel:
-    """Show one number, large, on the colour of its step."""
+    """Show one number, large, on the colour of its step; a whole tile of bright green would outshine a red one."""
+    more["steps"] = tuple((value, _QUIET.get(colour, colour)) for value, colour in more.get("steps", CALM))
     options = {
         "colorMode": more.pop("color_mode", "background_solid"),
         "graphMode": more.pop("graph", "none"),
@@ -138,9 +149,13 @@ def stat(title: str, question: str, *queries: Json, width: int = 4, height: int 
 
 
 def graph(title: str, question: str, *queries: Json, width: int = 12, height: int = 8, **more: Any) -> Panel:
-    """Draw numbers over time. With steps beyond the first, the line of the alert is drawn too."""
-    legend = _LEGEND if more.pop("legend", True) else _NO_LEGEND
+    """Draw numbers over time. With steps beyond the first, the line of the alert is drawn too, and the axis reaches it.
+
+    `legend` is False, `names`, or True for names with newest and greatest value.
+    """
+    legend = {True: _LEGEND, False: _NO_LEGEND, "names": _NAMES}[more.pop("legend", True)]
     stacked = more.pop("stacked", False)
+    lines = [value for value, _ in more.get("steps", CALM) if value is not None]
     custom: Json = {
         "axisPlacement": "auto",
         "drawStyle": more.pop("drawn_as", "line"),
@@ -150,8 +165,10 @@ def graph(title: str, question: str, *queries: Json, width: int = 12, height: in
         "showPoints": "never",
         "spanNulls": False,
         "stacking": {"mode": "normal" if stacked else "none", "group": "A"},
-        "thresholdsStyle": {"mode": "dashed" if len(more.get("steps", CALM)) > 1 else "off"},
+        "thresholdsStyle": {"mode": "dashed" if lines else "off"},
     }
+    if lines:
+        custom |= {"axisSoftMin": 0, "axisSoftMax": 1.1 * max(lines)}
     custom |= more.pop("custom", {})
     more.setdefault("coloured_by", "palette-classic")
     options = {"legend": legend, "tooltip": {"mode": "multi", "sort": "desc"}}
@@ -177,8 +194,17 @@ def bars(title: str, question: str, *queries: Json, width: int = 12, height: int
 
 
 def table(title: str, question: str, *queries: Json, width: int = 24, height: int = 8, **more: Any) -> Panel:
-    """List rows."""
+    """List rows.
+
+    `nothing` is what stands there when there is no row and that is well; a cell without a value in a column that is
+    named in `overrides` stays empty.
+    """
     options = {"cellHeight": "sm", "showHeader": True, "frameIndex": 0, "sortBy": more.pop("sorted_by", [])}
+    if nothing := more.pop("nothing", None):
+        empty = {"id": "noValue", "value": ""}
+        told = more.get("overrides", ())
+        more["overrides"] = [one | {"properties": [*one["properties"], empty]} for one in told]
+        more["said_when_empty"] = nothing
     custom = {"align": "auto", "cellOptions": {"type": "auto"}, "inspect": False} | more.pop("custom", {})
     more.setdefault("steps", PLAIN)
     return Panel("table", title, question, queries, width, height, options, custom=custom, **more)
@@ -194,7 +220,7 @@ def states(title: str, question: str, *queries: Json, width: int = 24, height: i
         "showValue": more.pop("show_value", "never"),
         "tooltip": {"mode": "single", "sort": "none"},
     }
-    custom = {"fillOpacity": 80, "lineWidth": 0}
+    custom = {"fillOpacity": 80, "lineWidth": 0} | more.pop("custom", {})
     return Panel("state-timeline", title, question, queries, width, height, options, custom=custom, **more)
 
 

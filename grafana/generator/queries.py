@@ -30,6 +30,11 @@ def metric(expression: str, legend: str = "", *, instant: bool = False, heatmap:
     }
 
 
+def now(expression: str, legend: str = "") -> Json:
+    """Ask Prometheus for the newest value alone, for a number: what was told hours ago is no answer."""
+    return metric(expression, legend, instant=True) | {"format": "time_series"}
+
+
 def sql(text: str, *, time_series: bool = False) -> Json:
     """Ask PostgreSQL as the reader.
 
