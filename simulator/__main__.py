@@ -9,6 +9,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from simulator.binance_um.limits import UmTerms
 from simulator.books import MOST_CHANGES_PER_SECOND
 from simulator.deribit.stream.load import LoadTerms
 from simulator.errors import ControlError
@@ -67,10 +68,32 @@ def make_parser() -> argparse.ArgumentParser:
         help=f"how often each book changes, up to {MOST_CHANGES_PER_SECOND:g} (default: %(default)s)",
     )
     parser.add_argument(
+        "--calendar",
+        choices=("on", "off"),
+        default="on",
+        help="off: no option and no dated future but those that POST /control/list makes (default: %(default)s)",
+    )
+    parser.add_argument(
         "--time-scale",
         type=float,
         default=1.0,
         help="how long heartbeats and idle sockets wait, 0.1 for a tenth; the market goes on as ever (default: 1)",
+    )
+    binance = parser.add_argument_group("binance", "USD-M futures and their archive; more by POST /control/binance_um")
+    binance.add_argument(
+        "--binance-trades-per-day",
+        type=int,
+        metavar="N",
+        help="aggregate trades of each contract (default: 300 to 4320)",
+    )
+    binance.add_argument(
+        "--binance-weight", type=float, default=2_400.0, help="weight in a window (default: %(default)s)"
+    )
+    binance.add_argument(
+        "--binance-window-seconds", type=float, default=60.0, help="length of that window (default: %(default)s)"
+    )
+    binance.add_argument(
+        "--binance-ban-seconds", type=float, default=120.0, help="length of the first ban (default: %(default)s)"
     )
     load = parser.add_argument_group("load", "options that tick as fast as asked; what is sent is no part of the truth")
     load.add_argument("--load", type=float, metavar="RATE", help="frames each second, such as 25000")
@@ -120,11 +143,18 @@ def _terms(options: argparse.Namespace) -> Terms:
     return Terms(
         seed=options.seed,
         quote_changes_per_second=options.quote_changes_per_second,
+        has_calendar=options.calendar == "on",
         time_scale=options.time_scale,
         load=None if options.load is None else LoadTerms(options.load_options, options.load),
         replay=options.replay,
         replay_frames_per_second=options.replay_rate,
         replay_times=options.replay_times,
+        binance_trades_per_day=options.binance_trades_per_day,
+        binance=UmTerms(
+            weight=options.binance_weight,
+            weight_window_seconds=options.binance_window_seconds,
+            ban_seconds=options.binance_ban_seconds,
+        ),
     )
 
 
@@ -140,6 +170,10 @@ def _problem(options: argparse.Namespace) -> str | None:
         return "--load has to be 0 or above, --load-options above 0"
     if options.replay_rate < 0 or options.replay_times < 1:
         return "--replay-rate has to be 0 or above, --replay-times above 0"
+    if options.binance_trades_per_day is not None and options.binance_trades_per_day < 1:
+        return "--binance-trades-per-day has to be above 0"
+    if min(options.binance_weight, options.binance_window_seconds, options.binance_ban_seconds) <= 0:
+        return "--binance-weight, --binance-window-seconds and --binance-ban-seconds have to be above 0"
     return None
 
 

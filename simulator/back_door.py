@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TypeAlias
 
 import orjson
@@ -34,8 +34,18 @@ def asked_window(world: World, request: web.Request) -> tuple[VenueInstrument, i
     instrument = world.catalogue.find(name, now)
     if instrument is None:
         raise ControlError(f"there is no instrument {name!r}: take a name from public/get_instruments")
+    start, end = asked_times(request, now)
+    return instrument, start, end
+
+
+def asked_times(request: web.Request, now: int) -> tuple[int, int]:
+    """Return start and end (milliseconds) that a query names; without them, all until now.
+
+    Raises:
+        ControlError: there is no such time.
+    """
     try:
-        return instrument, int(request.query.get("start", "0")), int(request.query.get("end", str(now)))
+        return int(request.query.get("start", "0")), int(request.query.get("end", str(now)))
     except ValueError:
         raise ControlError("start and end have to be milliseconds since 1970") from None
 
@@ -74,3 +84,23 @@ def json_of(value: object) -> bytes:
 def answer(value: object) -> web.Response:
     """Return the response that holds a value."""
     return web.Response(body=json_of(value), content_type="application/json")
+
+
+async def write_columns(
+    request: web.Request, head: Mapping[str, object], columns: Iterable[tuple[str, Iterable[object]]]
+) -> web.StreamResponse:
+    """Answer with a JSON object: `head`, then columns, each written part by part, so that years need no copy."""
+    response = web.StreamResponse(headers={"Content-Type": "application/json"})
+    await response.prepare(request)
+    await response.write(json_of(head)[:-1])
+    for name, parts in columns:
+        await response.write(b',"' + name.encode() + b'":[')
+        comma = b""
+        for part in parts:
+            inside = json_of(part)[1:-1]
+            if inside:
+                await response.write(comma + inside)
+                comma = b","
+        await response.write(b"]")
+    await response.write(b"}")
+    return response

@@ -79,10 +79,16 @@ LASTING: Final = (
 
 
 class Catalogue:
-    """All instruments of one seeded world: a pure function of time, but for what was listed or settled by hand."""
+    """All instruments of one seeded world: a pure function of time, but for what was listed or settled by hand.
 
-    def __init__(self, market: Market) -> None:
+    Args:
+        market: where the index stands.
+        has_calendar: whether dated instruments come and go by themselves, or only by hand.
+    """
+
+    def __init__(self, market: Market, *, has_calendar: bool = True) -> None:
         self._market = market
+        self._has_calendar = has_calendar
         self._by_hand: dict[str, VenueInstrument] = {}
         self._chain = lru_cache(maxsize=2_048)(self._make_chain)
 
@@ -144,7 +150,8 @@ class Catalogue:
 
     def _make_chain(self, root: str, day: date) -> dict[str, VenueInstrument]:
         underlying, period = UNDERLYINGS[root], expiries.settlement_period(day)
-        if expiries.listed_at(day) < _BEGINNING or (period == "day" and not underlying.has_dailies):
+        before = expiries.listed_at(day) < _BEGINNING
+        if not self._has_calendar or before or (period == "day" and not underlying.has_dailies):
             return {}
         chain = []
         if underlying.settlement == underlying.base and period != "day":

@@ -26,6 +26,7 @@ from simulator.data_faults import (
     WrongWindow,
 )
 from simulator.fault_basics import Fault
+from simulator.faults import ClockSkew
 from simulator.hashing import key_of, uniforms
 from simulator.moments import MINUTE
 from tapekeeper.model.candle import Int64Column
@@ -50,6 +51,10 @@ class Conditions:
         """Return by how many milliseconds the answer is beside the question."""
         return sum(fault.shift for fault in self.faults if isinstance(fault, WrongWindow))
 
+    def skew(self) -> int:
+        """Return by how many milliseconds the venue's clock is ahead."""
+        return sum(fault.skew for fault in self.faults if isinstance(fault, ClockSkew))
+
     def has_no_data(self) -> bool:
         """Return whether the venue pretends to have nothing."""
         return any(isinstance(fault, NoData) for fault in self.faults)
@@ -67,7 +72,7 @@ class Conditions:
         minutes = (ticks[:, None] + np.arange(0, step, MINUTE)).ravel()
         missing = np.zeros(len(minutes), dtype=np.bool_)
         for hole in holes:
-            missing |= self._chosen(hole, instrument, minutes)
+            missing |= self.chosen(hole, instrument, minutes)
         whole: Mask = np.logical_and.reduce(missing.reshape(len(ticks), -1), axis=1)
         return whole
 
@@ -77,7 +82,7 @@ class Conditions:
         for fault in self.faults:
             if not isinstance(fault, CandleFault):
                 continue
-            chosen = self._chosen(fault, instrument, ticks)
+            chosen = self.chosen(fault, instrument, ticks)
             match fault:
                 case LeftOutCandles():
                     ticks, rows = ticks[~chosen], rows[:, ~chosen]
@@ -94,7 +99,7 @@ class Conditions:
         columns: dict[str, object] = {name: chart.column(name) for name in COLUMNS}
         for fault in self.faults:
             if isinstance(fault, BadCandle):
-                _spoil(fault, self._chosen(fault, instrument, chart.ticks), chart, columns)
+                _spoil(fault, self.chosen(fault, instrument, chart.ticks), chart, columns)
         return columns
 
     def told_sequences(self, instrument: str, first: int, last: int) -> Sequence[int]:
@@ -132,7 +137,7 @@ class Conditions:
         missing = self.missing_trades(instrument, sequences)
         return [row for gone, same in zip(missing, told, strict=True) if not gone for row in same]
 
-    def _chosen(self, fault: CandleFault | MissingMinutes, instrument: str, ticks: Int64Column) -> Mask:
+    def chosen(self, fault: CandleFault | MissingMinutes, instrument: str, ticks: Int64Column) -> Mask:
         """Return which candles or minutes a fault is about, shape of `ticks`."""
         chosen = np.isin(ticks, np.array(fault.open_times, dtype=np.int64))
         if fault.fraction:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
 import numpy as np
 from aiohttp import web
 
-from simulator.back_door import answer, asked_object, asked_window, json_of, positive
+from simulator.back_door import answer, asked_object, asked_window, positive, write_columns
 from simulator.chart import COLUMNS, RESOLUTIONS, Chart
 from simulator.conditions import Conditions
 from simulator.counters import Counters
@@ -33,7 +33,16 @@ _STRETCH: Final = 64 * DAY
 class Control:
     """The back door of the simulator."""
 
-    def __init__(self, world: World, plan: FaultPlan, limits: Limits, counters: Counters, hub: Hub) -> None:
+    def __init__(
+        self,
+        world: World,
+        plan: FaultPlan,
+        limits: Limits,
+        counters: Counters,
+        hub: Hub,
+        others: Mapping[str, Callable[[], object]],
+    ) -> None:
+        self._others = others
         self._hub = hub
         self._world = world
         self._plan = plan
@@ -67,17 +76,11 @@ class Control:
         last = min(end - 1, self._world.clock.now() - step)
         charts = [chart async for chart in self._stretches(instrument, start, last, resolution, cutoff)]
         missing = [conditions.missing(instrument.name, chart.ticks, step) for chart in charts]
-        response = web.StreamResponse(headers={"Content-Type": "application/json"})
-        await response.prepare(request)
-        await response.write(
-            b'{"instrument_name":' + json_of(instrument.name) + b',"resolution":' + json_of(resolution)
+        head = {"instrument_name": instrument.name, "resolution": resolution}
+        columns = [(name, [chart.column(name) for chart in charts]) for name in COLUMNS]
+        return await write_columns(
+            request, head, [("ticks", [chart.ticks for chart in charts]), *columns, ("missing", missing)]
         )
-        await _write_column(response, "ticks", (chart.ticks for chart in charts))
-        for name in COLUMNS:
-            await _write_column(response, name, (chart.column(name) for chart in charts))
-        await _write_column(response, "missing", missing)
-        await response.write(b"}")
-        return response
 
     async def trades(self, request: web.Request) -> web.Response:
         """Answer with all trades of `[start, end)`, as columns, without a cap; `missing` those that nobody is told."""
@@ -108,6 +111,7 @@ class Control:
                 "seed": self._world.seed,
                 "limits_enabled": self._limits.enabled,
                 "requests_per_second": self._limits.default_terms.refill_per_second / DEFAULT_COST,
+                **{name: tell() for name, tell in self._others.items()},
             }
         )
 
@@ -199,15 +203,3 @@ class Control:
             start += _STRETCH
             await asyncio.sleep(0)
         yield self._world.charts.candles(instrument, start, last, resolution, cutoff)
-
-
-async def _write_column(response: web.StreamResponse, name: str, parts: Iterable[object]) -> None:
-    """Write a column part by part, so that years of it need no copy as a whole."""
-    await response.write(b',"' + name.encode() + b'":[')
-    comma = b""
-    for part in parts:
-        inside = json_of(part)[1:-1]
-        if inside:
-            await response.write(comma + inside)
-            comma = b","
-    await response.write(b"]")

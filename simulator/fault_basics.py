@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -10,6 +10,7 @@ from simulator.hashing import uniform
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0)]
+Service: TypeAlias = Literal["deribit", "binance_um", "binance_archive", "cryptodatadownload"]
 Moment = Annotated[int, Field(ge=0, description="milliseconds since 1970")]
 
 
@@ -51,6 +52,8 @@ class ChanceFault(Fault):
 class RequestFault(ChanceFault):
     """Befalls requests: some or all of them."""
 
+    service: Service | None = None
+    """Only requests to this service."""
     method: str | None = None
     """Only this method, with or without `public/`."""
     from_request: Annotated[int, Field(ge=1)] = 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from simulator.fault_basics import Fault, RequestFault, StandingFact
+from simulator.fault_basics import Fault, RequestFault, Service, StandingFact
 from simulator.frame_faults import FrameFault, VenueRestart
 
 
@@ -43,14 +43,17 @@ class FaultPlan:
         """Return the facts about the data."""
         return tuple(one.fault for one in self._set if isinstance(one.fault, StandingFact))
 
-    def fire(self, method: str, instrument: str | None, now: float) -> list[RequestFault]:
-        """Return the faults that befall this request, and count it."""
+    def fire(self, method: str, instrument: str | None, now: float, service: Service = "deribit") -> list[RequestFault]:
+        """Return the faults that befall this request to a service, and count it."""
         fired = []
         for position, one in enumerate(self._set):
-            if isinstance(one.fault, RequestFault) and one.fault.concerns(method, instrument):
+            fault = one.fault
+            if not isinstance(fault, RequestFault) or fault.service not in (None, service):
+                continue
+            if fault.concerns(method, instrument):
                 one.matching += 1
-                if one.fault.is_due(self._seed, position, one.matching, now - one.at):
-                    fired.append(one.fault)
+                if fault.is_due(self._seed, position, one.matching, now - one.at):
+                    fired.append(fault)
         return fired
 
     def fire_at_frame(self, channel: str, instrument: str | None, connection: int, now: float) -> list[FrameFault]:

@@ -37,11 +37,13 @@ from simulator.frame_faults import (
 
 
 class TooManyRequests(RequestFault):
-    """Error 10028, then the connection is closed."""
+    """Refused as the service refuses: Deribit with error 10028 and a closed connection, the others with 429 or 418."""
 
     kind: Literal["too_many_requests"]
-    status: Literal[400, 429] | None = None
-    """Without it, in turn."""
+    status: Literal[400, 418, 429] | None = None
+    """Without it, Deribit takes 429 and 400 in turn, the others 429; a 418 of Binance begins a ban."""
+    retry_after: Seconds = 1.0
+    """What the others ask to wait, in seconds, and how long a ban takes."""
 
 
 class ServerError(RequestFault):
@@ -55,12 +57,14 @@ class Settlement(RequestFault):
     """Error 10041."""
 
     kind: Literal["settlement"]
+    service: Literal["deribit"] = "deribit"
 
 
 class Maintenance(RequestFault):
     """Error 11051."""
 
     kind: Literal["maintenance"]
+    service: Literal["deribit"] = "deribit"
 
 
 class Slow(RequestFault):

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from aiohttp import web
 
 from simulator.back_door import explain_errors
+from simulator.binance_um.control import UmControl
+from simulator.binance_um.http import UmApi
+from simulator.binance_um.limits import UmLimits, UmTerms
+from simulator.binance_um.request import UmData
 from simulator.control import Control
 from simulator.counters import Counters
 from simulator.deribit.http import DeribitApi
@@ -41,6 +45,8 @@ class Terms:
     seed: int = 1
     quote_changes_per_second: float = 1.0
     """Of each instrument."""
+    has_calendar: bool = True
+    """Whether options and dated futures are listed and expire by themselves."""
     time_scale: float = 1.0
     """How long the venue waits, beside the real one."""
     load: LoadTerms | None = None
@@ -48,6 +54,10 @@ class Terms:
     replay_frames_per_second: float = 0.0
     """0 for as fast as the socket takes them."""
     replay_times: int = 1
+    binance_trades_per_day: int | None = None
+    """Of each contract of Binance; None for as many as each has by itself."""
+    binance: UmTerms = field(default_factory=UmTerms)
+    """The limits of Binance."""
 
 
 def make_application(terms: Terms, clock: Clock, limits: Limits, faults: tuple[Fault, ...] = ()) -> web.Application:
@@ -57,7 +67,7 @@ def make_application(terms: Terms, clock: Clock, limits: Limits, faults: tuple[F
         OSError: the recording cannot be read.
         ControlError: it is none, or the load asks for what cannot be.
     """
-    world = World(terms.seed, clock, terms.quote_changes_per_second)
+    world = World(terms.seed, clock, terms.quote_changes_per_second, has_calendar=terms.has_calendar)
     plan, counters = FaultPlan(terms.seed), Counters()
     plan.replace(faults, time.monotonic())
     application = web.Application(middlewares=[explain_errors])
@@ -69,8 +79,13 @@ def make_application(terms: Terms, clock: Clock, limits: Limits, faults: tuple[F
         hub.replay = Replay(recording, hub.floor.publisher, pace, terms.replay_times)
     hub.add_routes(application)
     DeribitApi(world, plan, limits, counters).add_routes(application.router)
-    Control(world, plan, limits, counters, hub).add_routes(application.router)
+    um_limits = UmLimits(time.time, limits.enabled, terms.binance)
+    others = {"binance_um": um_limits.as_json}
+    Control(world, plan, limits, counters, hub, others).add_routes(application.router)
     StreamControl(hub).add_routes(application.router)
+    um_data = UmData(world.market, terms.binance_trades_per_day)
+    UmApi(world, plan, counters, um_data, um_limits).add_routes(application.router)
+    UmControl(world, plan, um_data, um_limits).add_routes(application.router)
     return application
 
 

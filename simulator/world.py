@@ -14,11 +14,13 @@ from simulator.tape import Tape
 class World:
     """Everything that a venue can be asked about; the same seed makes the same world."""
 
-    def __init__(self, seed: int, clock: Clock, quote_changes_per_second: float = 1.0) -> None:
+    def __init__(
+        self, seed: int, clock: Clock, quote_changes_per_second: float = 1.0, *, has_calendar: bool = True
+    ) -> None:
         self.seed = seed
         self.clock = clock
         self.market = Market(seed)
-        self.catalogue = Catalogue(self.market)
+        self.catalogue = Catalogue(self.market, has_calendar=has_calendar)
         self.tape = Tape(self.market)
         self.charts = ChartMaker(self.tape)
         self.quotes = Quotes(self.market, self.tape, quote_changes_per_second)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from typing import Final
@@ -11,6 +10,7 @@ import orjson
 from aiohttp import web
 
 from simulator import faults as kinds
+from simulator import mistreatment
 from simulator.conditions import Conditions
 from simulator.counters import Counters
 from simulator.deribit import methods
@@ -19,14 +19,12 @@ from simulator.errors import VenueError
 from simulator.fault_basics import RequestFault
 from simulator.fault_plan import FaultPlan
 from simulator.limits import Limits
-from simulator.number_forms import vary
+from simulator.mistreatment import closing
 from simulator.world import World
 
 _LOGGER: Final = logging.getLogger(__name__)
 _UNREADABLE: Final = "unreadable"
 _TOO_MANY_CONNECTIONS: Final = "<html><head><title>429 Too Many Requests</title></head></html>"
-_SERVER_ERROR: Final = "<html><head><title>{0}</title></head><body><h1>{0} Server Error</h1></body></html>"
-_MALFORMED: Final = b'{"jsonrpc": "2.0", "result": <upstream connect error>, usIn}'
 _CUT: Final = "cut"
 
 
@@ -55,7 +53,7 @@ class DeribitApi:
         try:
             if not self._limits.has_room(address):
                 outcome = "429"
-                return _closing(web.Response(status=429, text=_TOO_MANY_CONNECTIONS, content_type="text/html"))
+                return closing(web.Response(status=429, text=_TOO_MANY_CONNECTIONS, content_type="text/html"))
             self._limits.in_flight[address] += 1
             try:
                 call = await _read(request)
@@ -76,37 +74,28 @@ class DeribitApi:
         try:
             self._limits.spend(address, call.method)
         except VenueError as error:
-            return _closing(self._envelope(call, arrived_at, 0, error=error))
+            return closing(self._envelope(call, arrived_at, 0, error=error))
         fired = self._plan.fire(call.method, call.instrument, time.monotonic())
         self._counters.faults.update(fault.kind for fault in fired)
-        for fault in fired:
-            if isinstance(fault, kinds.Slow):
-                await asyncio.sleep(fault.seconds)
+        await mistreatment.delay(fired)
         skew = sum(fault.skew for fault in fired if isinstance(fault, kinds.ClockSkew)) * 1_000
         refusals = (self._refusal(request, call, fault, arrived_at, skew) for fault in fired)
         response = next((refusal for refusal in refusals if refusal is not None), None)
-        return await self._mistreat(request, response or self._result(call, fired, arrived_at, skew), fired)
+        response = response or self._result(call, fired, arrived_at, skew)
+        return await mistreatment.on_its_way(request, response, fired, self._world.seed, self._counters.arrived)
 
     def _refusal(
         self, request: web.Request, call: Call, fault: RequestFault, arrived_at: int, skew: int
     ) -> web.Response | None:
         """Return what is answered instead of a result, if the fault says so."""
         match fault:
-            case kinds.Cut(where="before"):
-                return _cut_off(request)
-            case kinds.ServerError():
-                return web.Response(
-                    status=fault.status, text=_SERVER_ERROR.format(fault.status), content_type="text/html"
-                )
             case kinds.TooManyRequests():
-                return _closing(self._envelope(call, arrived_at, skew, error=self._limits.refusal(fault.status)))
+                return closing(self._envelope(call, arrived_at, skew, error=self._limits.refusal(fault.status)))
             case kinds.Settlement():
                 return self._envelope(call, arrived_at, skew, error=VenueError(10041))
             case kinds.Maintenance():
                 return self._envelope(call, arrived_at, skew, error=VenueError(11051))
-            case kinds.Malformed():
-                return web.Response(body=_MALFORMED, content_type="application/json")
-        return None
+        return mistreatment.instead(request, fault)
 
     def _result(self, call: Call, fired: list[RequestFault], arrived_at: int, skew: int) -> web.Response:
         conditions = Conditions(self._world.seed, (*self._plan.standing(), *fired))
@@ -136,23 +125,6 @@ class DeribitApi:
             headers={"Cache-Control": "no-store"},
         )
 
-    async def _mistreat(
-        self, request: web.Request, response: web.Response, fired: list[RequestFault]
-    ) -> web.StreamResponse:
-        """Return the response, or what a fault makes of it on its way."""
-        body = response.body
-        if not isinstance(body, bytes):
-            return response
-        for fault in fired:
-            match fault:
-                case kinds.NumberForms():
-                    body = response.body = vary(body, self._world.seed, self._counters.arrived)
-                case kinds.Truncated():
-                    response.body = body[: len(body) // 2]
-                case kinds.Cut(where="middle"):
-                    return await _cut_in_the_middle(request, response, body)
-        return response
-
 
 async def _read(request: web.Request) -> Call:
     """Return the method and its parameters, from the query of a GET or the JSON of a POST."""
@@ -164,28 +136,3 @@ async def _read(request: web.Request) -> Call:
     except orjson.JSONDecodeError:
         raise VenueError(-32700) from None
     return read_call(document, method)
-
-
-async def _cut_in_the_middle(request: web.Request, response: web.Response, body: bytes) -> web.StreamResponse:
-    """Send the head and half of the body, wait until they have left, and abort the connection."""
-    stream = web.StreamResponse(status=response.status, headers={"Content-Type": "application/json"})
-    stream.content_length = len(body)
-    await stream.prepare(request)
-    transport = request.transport
-    if isinstance(transport, asyncio.WriteTransport):
-        transport.set_write_buffer_limits(high=0)
-        await stream.write(body[: len(body) // 2])
-        transport.abort()
-    return stream
-
-
-def _cut_off(request: web.Request) -> web.Response:
-    if isinstance(request.transport, asyncio.WriteTransport):
-        request.transport.abort()
-    return web.Response(body=b"")
-
-
-def _closing(response: web.Response) -> web.Response:
-    """Return the response with the connection closed behind it."""
-    response.force_close()
-    return response

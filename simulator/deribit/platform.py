@@ -6,7 +6,6 @@ import numpy as np
 
 from simulator.deribit.request import Request
 from simulator.errors import VenueError, invalid
-from simulator.faults import ClockSkew
 from simulator.instruments import VenueInstrument
 from simulator.market import moments
 from simulator.moments import DAY, HOUR
@@ -15,7 +14,7 @@ from simulator.world import World
 
 def get_time(request: Request) -> object:
     """Answer with the venue's time in milliseconds."""
-    return request.now + sum(fault.skew for fault in request.conditions.faults if isinstance(fault, ClockSkew))
+    return request.now + request.conditions.skew()
 
 
 def version(_: Request) -> object:

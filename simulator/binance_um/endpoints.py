@@ -1,0 +1,49 @@
+"""Which endpoints there are, what each costs, and who answers it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+import orjson
+
+from simulator.binance_um.exchange_info import exchange_info
+from simulator.binance_um.kline_answers import DEFAULT_LIMIT, klines
+from simulator.binance_um.limits import Pool
+from simulator.binance_um.request import UmRequest
+
+Answerer: TypeAlias = Callable[[UmRequest], bytes]
+"""Answers a request with a JSON document, or raises UmError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One path of the venue: the pool that it takes from, and what it costs."""
+
+    answer: Answerer
+    pool: Pool = "weight"
+    weight: Callable[[Mapping[str, str]], int] = lambda _: 1
+
+
+def kline_weight(query: Mapping[str, str]) -> int:
+    """Return what klines cost: 1, 2, 5 or 10 by their limit; one that cannot be read costs what the default does."""
+    text = query.get("limit", "")
+    limit = int(text) if text.isdecimal() else DEFAULT_LIMIT
+    return next((weight for below, weight in ((100, 1), (500, 2), (1_001, 5)) if limit < below), 10)
+
+
+def _ping(_: UmRequest) -> bytes:
+    return b"{}"
+
+
+def _time(request: UmRequest) -> bytes:
+    return orjson.dumps({"serverTime": request.now + request.conditions.skew()})
+
+
+ENDPOINTS: Final[Mapping[str, Endpoint]] = {
+    "fapi/v1/ping": Endpoint(_ping),
+    "fapi/v1/time": Endpoint(_time),
+    "fapi/v1/exchangeInfo": Endpoint(exchange_info),
+    "fapi/v1/klines": Endpoint(klines, weight=kline_weight),
+}
