@@ -92,6 +92,15 @@ class DeribitSettings(Concern):
     address: this, the live collector's WebSockets (11), and one for its questions make 32."""
 
 
+class BinanceUmSettings(Concern):
+    """The venue Binance USD-M futures."""
+
+    rest_url: HttpUrl = "https://fapi.binance.com"
+    """Base of the REST interface; `/fapi/v1/...` is appended."""
+    weight_per_minute: int = Field(default=2400, ge=20, le=1_000_000)
+    """What the venue grants to our address, by the weights of its methods; going on beyond it ends in a ban."""
+
+
 class HttpSettings(Concern):
     """How every venue is asked over HTTP."""
 
@@ -156,6 +165,7 @@ class Settings(Concern):
     database: DatabaseSettings = DatabaseSettings()
     reader_database: ReaderDatabaseSettings = ReaderDatabaseSettings()
     deribit: DeribitSettings = DeribitSettings()
+    binance_um: BinanceUmSettings = BinanceUmSettings()
     http: HttpSettings = HttpSettings()
     backfill: BackfillSettings = BackfillSettings()
     quality: QualitySettings = QualitySettings()

@@ -5,16 +5,16 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from airflow.sdk import DAG, Param, get_current_context, task
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk import DAG, Context, Param, get_current_context, task
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from tapekeeper.backfill.job import BackfillJob
+from tapekeeper.backfill.offers import offer_of
 from tapekeeper.backfill.request import check_request
 from tapekeeper.clock import now_microseconds
 from tapekeeper.http.rate_budget import Priority
 from tapekeeper.model.backfill import BackfillPlan, BackfillRequest, Direction, Mode
 from tapekeeper.model.series import Dataset
-from tapekeeper.venues.deribit.limits import RESOLUTIONS, parse_resolution
 from tapekeeper_airflow.dag import new_dag
 from tapekeeper_airflow.edge import errors_as_task_states, settings_of_task
 from tapekeeper_airflow.form import typed_into
@@ -22,23 +22,36 @@ from tapekeeper_airflow.form import typed_into
 _log = logging.getLogger(__name__)
 
 
-def candle_backfill_dag(dag_id: str, dataset: Dataset, instruments: list[str], start: str, description: str) -> DAG:
-    """Return a DAG that backfills candles when somebody triggers it: plan, one task per instrument, summary."""
-    form, tags = _form(instruments, start), ["backfill", dataset.venue]
-    with new_dag(dag_id, description, schedule=None, params=form, max_active_runs=4, tags=tags) as dag:
-        series = _plan_task(dataset)()
+def candle_backfill_dag(
+    dag_id: str,
+    dataset: Dataset,
+    instruments: list[str],
+    start: str,
+    description: str,
+    schedule: str | None = None,
+) -> DAG:
+    """Return a DAG that backfills candles when somebody triggers it: plan, one task per instrument, summary.
+
+    With a schedule, the runs that nobody triggered fetch what is new for the followed series instead.
+    """
+    form, tags = _form(dataset, instruments, start), ["backfill", dataset.venue]
+    with new_dag(dag_id, description, schedule=schedule, params=form, max_active_runs=4, tags=tags) as dag:
+        series = _plan_task(dataset, is_scheduled_too=schedule is not None)()
         _work_task().expand(series=series) >> _summary_task()()
+        if schedule is not None:
+            _keep_fresh_task(dataset, is_triggered_too=True)()
     return dag
 
 
 def keep_fresh_dag(dag_id: str, dataset: Dataset, schedule: str, description: str) -> DAG:
     """Return a DAG that fetches what is new for the followed series of a dataset."""
     with new_dag(dag_id, description, schedule=schedule, tags=["live", dataset.venue]) as dag:
-        _keep_fresh_task(dataset)()
+        _keep_fresh_task(dataset, is_triggered_too=False)()
     return dag
 
 
-def _form(instruments: list[str], start: str) -> dict[str, Param]:
+def _form(dataset: Dataset, instruments: list[str], start: str) -> dict[str, Param]:
+    offer = offer_of(dataset)
     return {
         "instruments": Param(
             instruments,
@@ -53,10 +66,12 @@ def _form(instruments: list[str], start: str) -> dict[str, Param]:
             None,
             type=["null", "string"],
             title="Other instruments",
-            description="Names that are not in the list, with commas between, such as SOL_USDC-PERPETUAL.",
+            description=f"Names that are not in the list, with commas between, written like {offer.example}.",
             section="What",
         ),
-        "resolution": Param("1", type="string", enum=list(RESOLUTIONS), title="Resolution", section="What"),
+        "resolution": Param(
+            offer.resolutions[0], type="string", enum=list(offer.resolutions), title="Resolution", section="What"
+        ),
         "start": Param(
             start,
             type="string",
@@ -91,17 +106,19 @@ def _form(instruments: list[str], start: str) -> dict[str, Param]:
     }
 
 
-def _plan_task(dataset: Dataset) -> Any:
+def _plan_task(dataset: Dataset, *, is_scheduled_too: bool) -> Any:
     @task(task_id="plan")
     def plan() -> list[dict[str, object]]:
         """Check what was typed, plan, and write the run down; return one item per instrument with work."""
         context = get_current_context()
+        if is_scheduled_too and _is_scheduled(context):
+            raise AirflowSkipException("nobody asked for a window: the task keep_fresh does the work")
         with errors_as_task_states(), BackfillJob(settings_of_task()) as job:
             run_key = f"airflow/{context['dag'].dag_id}/{context['run_id']}"
             run_id = job.find(run_key)
             if run_id is None:
                 run_id = job.start(
-                    _planned(job, _request(dataset, typed_into(_form([], ""), context["params"]))), run_key
+                    _planned(job, _request(dataset, typed_into(_form(dataset, [], ""), context["params"]))), run_key
                 )
             context["ti"].xcom_push("run_id", run_id)
             return [
@@ -140,7 +157,10 @@ def _summary_task() -> Any:
     @task(task_id="summary", trigger_rule="all_done", retries=0)
     def summary() -> dict[str, object]:
         """Sum the run up as XCom and as one JSON log line; fail if a chunk failed, so that Airflow shows it."""
-        run_id = get_current_context()["ti"].xcom_pull(task_ids="plan", key="run_id")
+        context = get_current_context()
+        run_id = context["ti"].xcom_pull(task_ids="plan", key="run_id")
+        if run_id is None and _is_scheduled(context):
+            raise AirflowSkipException("nobody asked for a window")
         if run_id is None:
             raise AirflowFailException("there is no plan: the log of the task plan says what to change")
         with errors_as_task_states(), BackfillJob(settings_of_task()) as job:
@@ -155,16 +175,24 @@ def _summary_task() -> Any:
     return summary
 
 
-def _keep_fresh_task(dataset: Dataset) -> Any:
-    @task(task_id="keep_fresh", retries=0)
+def _keep_fresh_task(dataset: Dataset, *, is_triggered_too: bool) -> Any:
+    # Never twice at a time: the next turn goes on with what the last one left.
+    @task(task_id="keep_fresh", retries=0, max_active_tis_per_dag=1)
     def keep_fresh() -> list[dict[str, object]]:
         """Fetch what is new of each followed series; fail if something of it failed, so that Airflow shows it."""
         context = get_current_context()
+        if is_triggered_too and not _is_scheduled(context):
+            raise AirflowSkipException("somebody asked for a window: the task plan does the work")
         with errors_as_task_states(), BackfillJob(settings_of_task(), priority=Priority.LIVE) as job:
             summaries = job.keep_fresh(dataset, f"airflow/{context['dag'].dag_id}", str(context["run_id"]))
         return [summary.as_json() for summary in summaries]
 
     return keep_fresh
+
+
+def _is_scheduled(context: Context) -> bool:
+    """Tell whether the run began by the clock, and not by a person or a program that filled in the form."""
+    return context["dag_run"].run_type == "scheduled"
 
 
 def _request(dataset: Dataset, typed: dict[str, Any]) -> BackfillRequest:
@@ -178,6 +206,5 @@ def _request(dataset: Dataset, typed: dict[str, Any]) -> BackfillRequest:
         direction=typed["direction"],
         mode=typed["mode"],
         keep_fresh=typed["keep_fresh"],
-        parse_resolution=parse_resolution,
         now=now_microseconds(),
     )

@@ -18,8 +18,8 @@ from tapekeeper.model.resolution import Resolution
 from tapekeeper.model.window import Window
 from tapekeeper.settings import HttpSettings
 from tapekeeper.store.rate_budgets import LocalRateBudget
+from tapekeeper.venues.candle_columns import VALUES
 from tapekeeper.venues.deribit.limits import RESOLUTIONS, resolution_name
-from tapekeeper.venues.deribit.parse import VALUES
 from tapekeeper.venues.deribit.rest import DeribitRest
 from tests.support.simulator import Simulator
 

@@ -27,7 +27,6 @@ from tapekeeper.store.lineage import explain
 from tapekeeper.store.losses import record_losses
 from tapekeeper.store.origins import Effect
 from tapekeeper.store.ticks import INCOMING_TABLES, write_ticks
-from tapekeeper.venues.deribit.limits import parse_resolution
 from tests.support.ticks import MIDNIGHT, SECOND, option, quote, trade
 
 if TYPE_CHECKING:
@@ -74,7 +73,6 @@ def backfill(settings: Settings, start: str, end: str, *, work: bool = True, **c
         start=start,
         end=end,
         keep_fresh=False,
-        parse_resolution=parse_resolution,
         now=now_microseconds(),
         **typed,
     )

@@ -126,7 +126,7 @@ def test_what_is_proven_is_told_of_each_dataset(database_url: str, tmp_path: Pat
 
     with closing(Database(database_url)) as database:
         run_id = database.run(check)
-    candles, quotes, _ = (status.as_json() for status in get_all_statuses(settings))
+    candles, quotes, *_ = (status.as_json() for status in get_all_statuses(settings))
     assert (candles["completeness_24h"], candles["completeness_7d"]) == (0.9, pytest.approx(1 - 0.1 / 7))
     assert (candles["gaps_open"], quotes["gaps_open"]) == (1, 0)
     assert (quotes["completeness_24h"], quotes["last_quality_run"]) == (None, None)

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from tapekeeper.model.resolution import Resolution
 from tapekeeper.model.window import Window
-from tapekeeper.venues.deribit.parse import VALUES
+from tapekeeper.venues.candle_columns import VALUES
 
 MINUTE: Final = Resolution(60)
 STEP_MS: Final = 60_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -100,9 +101,10 @@ def follow(
     keep_fresh: bool = False,
     resolution: Resolution = ONE_MINUTE,
     horizon: int | None = None,
+    dataset: Dataset = DERIBIT_PERPETUAL_CANDLES,
 ) -> int:
     """Follow a window of an instrument's candles as a plan does, and return the series' id."""
-    series = catalogue.ensure_series(cursor, DERIBIT_PERPETUAL_CANDLES, instrument, resolution)
+    series = catalogue.ensure_series(cursor, dataset, replace(instrument, venue=dataset.venue), resolution)
     candle_store.lock_series(cursor, series.series_id)
     catalogue.follow(cursor, series.series_id, window, keep_fresh=keep_fresh, reason="test")
     step = resolution.microseconds
@@ -152,23 +154,24 @@ HOURS_FROM = START + 13 * DAY
 """From there on candles of an hour are held beside those of a minute."""
 
 
-def healthy_market(cursor: Cursor) -> dict[str, int]:
+def healthy_market(cursor: Cursor, dataset: Dataset = DERIBIT_PERPETUAL_CANDLES) -> dict[str, int]:
     """Write candles of which nothing is wrong, and return the ids of the series by name.
 
     A market with quiet minutes that is followed still, with hours beside it; one that was listed in the middle, one
     that expired, one that nobody followed for two days; and all of them on a day that is not over.
     """
-    bitcoin = follow(cursor, BITCOIN, ALL_DAYS, keep_fresh=True)
+    follow_it = partial(follow, dataset=dataset)
+    bitcoin = follow_it(cursor, BITCOIN, ALL_DAYS, keep_fresh=True)
     hold(cursor, bitcoin, market(START, 16 * 1_440 + 720))
-    hours = follow(cursor, BITCOIN, Window(HOURS_FROM, NOW), resolution=Resolution(3_600))
+    hours = follow_it(cursor, BITCOIN, Window(HOURS_FROM, NOW), resolution=Resolution(3_600))
     hold(cursor, hours, since(coarser(market(START, 16 * 1_440 + 720), 60), HOURS_FROM))
-    late = follow(cursor, LISTED_LATE, Window(START + 8 * DAY, NOW), keep_fresh=True)
+    late = follow_it(cursor, LISTED_LATE, Window(START + 8 * DAY, NOW), keep_fresh=True)
     born = LISTED_LATE.listed_at // MINUTE * MINUTE
     hold(cursor, late, market(born, (NOW - born) // MINUTE, seed=2, quiet_share=0.9))
-    expired = follow(cursor, EXPIRED, Window(START + 11 * DAY, EXPIRED.expires_at or 0))
+    expired = follow_it(cursor, EXPIRED, Window(START + 11 * DAY, EXPIRED.expires_at or 0))
     hold(cursor, expired, market(START + 11 * DAY, 1_440 + 480, seed=3))
-    twice = follow(cursor, FOLLOWED_TWICE, minutes_after(START + 9 * DAY + 100 * MINUTE, 500))
+    twice = follow_it(cursor, FOLLOWED_TWICE, minutes_after(START + 9 * DAY + 100 * MINUTE, 500))
     hold(cursor, twice, market(START + 9 * DAY + 100 * MINUTE, 500, seed=4))
-    follow(cursor, FOLLOWED_TWICE, minutes_after(START + 12 * DAY + 700 * MINUTE, 1_440))
+    follow_it(cursor, FOLLOWED_TWICE, minutes_after(START + 12 * DAY + 700 * MINUTE, 1_440))
     hold(cursor, twice, market(START + 12 * DAY + 700 * MINUTE, 1_440, seed=5))
     return {"bitcoin": bitcoin, "hours": hours, "late": late, "expired": expired, "twice": twice}

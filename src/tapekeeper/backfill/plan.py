@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tapekeeper.backfill.cut import cut
+from tapekeeper.backfill.offers import offer_of
 from tapekeeper.clock import format_moment
 from tapekeeper.errors import ConfigInvalid
 from tapekeeper.model.backfill import BackfillPlan, BackfillRequest, Direction, InstrumentPlan, Mode
@@ -41,7 +42,7 @@ def make_plan(
         instruments=database.run(
             lambda cursor: tuple(_plan_instrument(cursor, request, each, settings, now) for each in instruments)
         ),
-        requests_per_second=settings.deribit.requests_per_second,
+        requests_per_second=offer_of(request.dataset).requests_per_second(settings),
     )
 
 
@@ -65,7 +66,7 @@ def _plan_instrument(
         series_id = catalogue.find_series(cursor, request.dataset, instrument.name, request.resolution)
         if series_id is not None:
             missing = coverage.missing_windows(cursor, series_id, window, request.resolution)
-    chunks = cut(missing, step, settings.backfill.rows_per_chunk)
+    chunks = cut(missing, step, offer_of(request.dataset).rows_per_chunk(settings))
     if request.direction is Direction.NEWEST_FIRST:
         chunks.reverse()
     return InstrumentPlan(

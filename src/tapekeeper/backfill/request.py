@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tapekeeper.backfill.offers import offer_of
 from tapekeeper.clock import format_moment, parse_moment
 from tapekeeper.errors import ConfigInvalid
 from tapekeeper.model.backfill import BackfillRequest, Direction, Mode
 from tapekeeper.model.window import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from enum import StrEnum
     from typing import TypeVar
 
-    from tapekeeper.model.resolution import Resolution
     from tapekeeper.model.series import Dataset
 
     Choice = TypeVar("Choice", bound=StrEnum)
@@ -30,7 +30,6 @@ def check_request(
     direction: str,
     mode: str,
     keep_fresh: bool,
-    parse_resolution: Callable[[str], Resolution],
     now: int,
 ) -> BackfillRequest:
     """Return the request that was typed; an empty end means now.
@@ -38,14 +37,15 @@ def check_request(
     Raises:
         ConfigInvalid: something cannot be; the message names it and says what to type.
     """
+    offer = offer_of(dataset)
     names = tuple(dict.fromkeys(name.strip() for name in instruments if name.strip()))
     if not names:
-        raise ConfigInvalid("no instrument is chosen: choose at least one, such as BTC-PERPETUAL")
+        raise ConfigInvalid(f"no instrument is chosen: choose at least one, such as {offer.example}")
     for name in names:
         if not name.isprintable():
             raise ConfigInvalid(
                 f"the instrument {name!a} holds characters that cannot be shown: type the name as the venue writes it,"
-                " such as BTC-PERPETUAL"
+                f" such as {offer.example}"
             )
     window = Window(parse_moment(start, now=now), parse_moment(end or "now", now=now))
     if window.end > now:
@@ -57,7 +57,7 @@ def check_request(
         dataset=dataset,
         instruments=names,
         window=window,
-        resolution=parse_resolution(resolution),
+        resolution=offer.parse_resolution(resolution),
         direction=_choice(Direction, direction, "direction"),
         mode=_choice(Mode, mode, "mode"),
         keep_fresh=keep_fresh,

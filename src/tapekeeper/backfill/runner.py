@@ -20,7 +20,7 @@ from tapekeeper.store.runs import LeaseLost
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
 
-    from tapekeeper.backfill.venue import Venue
+    from tapekeeper.backfill.venue import CandleVenue, TradeVenue
     from tapekeeper.model.backfill import BackfillRequest, Purpose
     from tapekeeper.model.candle import CandleAnswer
     from tapekeeper.settings import Settings
@@ -38,12 +38,24 @@ class WorkerTools:
     """What one worker thread has for itself."""
 
     database: Database
-    venue: Venue
+    venue: CandleVenue
+    trades: TradeVenue | None
+    """None where the venue's trades are not kept."""
     about_to_fetch: Callable[[Purpose], None]
     """Told what the next requests are for, such as a chunk."""
     requests_made: Callable[[], int]
     """Tells how often the venue was asked so far."""
     close: Callable[[], None]
+
+    def trade_venue(self) -> TradeVenue:
+        """Return what tells trades by their numbers.
+
+        Raises:
+            RequestRejected: the venue does not.
+        """
+        if self.trades is None:
+            raise RequestRejected("the venue tells no trades by their numbers")
+        return self.trades
 
 
 class MakeTools(Protocol):

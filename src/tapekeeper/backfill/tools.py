@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 from tapekeeper.backfill.runner import WorkerTools
 from tapekeeper.errors import ConfigInvalid
@@ -12,6 +13,8 @@ from tapekeeper.store.candles import INCOMING_TABLE
 from tapekeeper.store.database import Database
 from tapekeeper.store.rate_budgets import ConnectionSlots, DatabaseRateBudget, LocalRateBudget, local_share
 from tapekeeper.store.ticks import INCOMING_TABLES
+from tapekeeper.venues.binance_um.limits import weight_limit
+from tapekeeper.venues.binance_um.rest import BinanceUmRest
 from tapekeeper.venues.deribit.limits import GET_INSTRUMENTS_LIMIT, rest_limit
 from tapekeeper.venues.deribit.rest import DeribitRest
 
@@ -19,7 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tapekeeper.backfill.runner import MakeTools
-    from tapekeeper.http.rate_budget import Priority
+    from tapekeeper.backfill.venue import CandleVenue, TradeVenue
+    from tapekeeper.http.rate_budget import Priority, RateBudget
+    from tapekeeper.http.rate_limit import RateLimit
     from tapekeeper.model.backfill import Purpose
     from tapekeeper.model.series import Dataset
     from tapekeeper.settings import Settings
@@ -27,13 +32,12 @@ if TYPE_CHECKING:
 
 def tools_for(dataset: Dataset, settings: Settings, priority: Priority) -> MakeTools:
     """Return what makes the tools of each worker of a dataset."""
-    makers = {"deribit": (_deribit, rest_limit(settings.deribit))}
-    if dataset.venue not in makers:
-        raise ConfigInvalid(f"there is no backfill for the venue {dataset.venue}: choose one of {', '.join(makers)}")
-    make, limit = makers[dataset.venue]
+    if dataset.venue not in _DESKS:
+        raise ConfigInvalid(f"there is no backfill for the venue {dataset.venue}: choose one of {', '.join(_DESKS)}")
+    desk = _DESKS[dataset.venue](settings)
     # One for all workers: while the database is away their sum must stay below the share of one process.
-    local = local_share(limit)
-    return lambda while_waiting: make(settings, priority, while_waiting, local)
+    local = local_share(desk.limit)
+    return lambda while_waiting: _make(desk, settings, priority, while_waiting, local)
 
 
 def open_database(settings: Settings, *, application_name: str, prepare: str = "SELECT") -> Database:
@@ -46,8 +50,44 @@ def open_database(settings: Settings, *, application_name: str, prepare: str = "
     )
 
 
-def _deribit(
-    settings: Settings, priority: Priority, while_waiting: Callable[[], None], local: LocalRateBudget
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """How one venue is asked."""
+
+    venue: str
+    base_url: str
+    limit: RateLimit
+    """What every request counts against."""
+    ask: Callable[[HttpClient, Callable[[RateLimit], RateBudget]], tuple[CandleVenue, TradeVenue | None]]
+    """Makes the venue's client; further limits get their budgets from the second argument."""
+    connections_maximum: int | None = None
+    """Of all processes together; None where the venue does not count them."""
+
+
+def _deribit(settings: Settings) -> _Desk:
+    def ask(client: HttpClient, budget_of: Callable[[RateLimit], RateBudget]) -> tuple[CandleVenue, TradeVenue | None]:
+        rest = DeribitRest(client, budget_of(GET_INSTRUMENTS_LIMIT))
+        return rest, rest
+
+    own = settings.deribit
+    return _Desk("deribit", own.rest_url, rest_limit(own), ask, own.connections_maximum)
+
+
+def _binance_um(settings: Settings) -> _Desk:
+    own = settings.binance_um
+    return _Desk(
+        "binance_um",
+        own.rest_url,
+        weight_limit(own),
+        lambda client, _budget_of: (BinanceUmRest(client, own.weight_per_minute), None),
+    )
+
+
+_DESKS: Final = {"deribit": _deribit, "binance_um": _binance_um}
+
+
+def _make(
+    desk: _Desk, settings: Settings, priority: Priority, while_waiting: Callable[[], None], local: LocalRateBudget
 ) -> WorkerTools:
     data = open_database(
         settings, application_name="tapekeeper backfill", prepare=f"{INCOMING_TABLE}; {INCOMING_TABLES}"
@@ -56,15 +96,16 @@ def _deribit(
     side = open_database(settings, application_name="tapekeeper budget", prepare="SET synchronous_commit = off")
     log = ApiRequestLog(side)
     try:
-        ConnectionSlots(side, "deribit.connections", settings.deribit.connections_maximum).take(priority)
+        if desk.connections_maximum is not None:
+            ConnectionSlots(side, f"{desk.venue}.connections", desk.connections_maximum).take(priority)
     except BaseException:
         side.close()
         raise
     client = HttpClient(
         settings.http,
-        venue="deribit",
-        base_url=settings.deribit.rest_url,
-        budget=DatabaseRateBudget(side, rest_limit(settings.deribit), local),
+        venue=desk.venue,
+        base_url=desk.base_url,
+        budget=DatabaseRateBudget(side, desk.limit, local),
         log=log,
         priority=priority,
         on_wait=while_waiting,
@@ -78,5 +119,5 @@ def _deribit(
         data.close()
         side.close()
 
-    venue = DeribitRest(client, DatabaseRateBudget(side, GET_INSTRUMENTS_LIMIT))
-    return WorkerTools(data, venue, about_to_fetch, lambda: log.count, close)
+    venue, trades = desk.ask(client, lambda limit: DatabaseRateBudget(side, limit))
+    return WorkerTools(data, venue, trades, about_to_fetch, lambda: log.count, close)

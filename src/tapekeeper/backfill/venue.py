@@ -31,7 +31,3 @@ class TradeVenue(Protocol):
     def trades_by_instrument(self, name: str, start_seq: int, end_seq: int) -> Iterator[TradeAnswer]:
         """Yield what the venue tells of the trades from one number to another, both included."""
         ...
-
-
-class Venue(CandleVenue, TradeVenue, Protocol):
-    """All of it."""

@@ -19,7 +19,6 @@ from tapekeeper.clock import format_moment, now_microseconds
 from tapekeeper.errors import DatabaseUnavailable, RetryLater, TapekeeperError
 from tapekeeper.model.backfill import Direction, Mode
 from tapekeeper.model.series import DERIBIT_PERPETUAL_CANDLES
-from tapekeeper.venues.deribit.limits import parse_resolution
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,7 +113,6 @@ def _perpetuals_request(typed: dict[str, Any]) -> BackfillRequest:
         direction=typed["direction"],
         mode=typed["mode"],
         keep_fresh=typed["keep_fresh"],
-        parse_resolution=parse_resolution,
         now=now_microseconds(),
     )
 

@@ -55,9 +55,21 @@ DERIBIT_OPTION_TRADES: Final = Dataset(
     target_interval_seconds=900,
 )
 
+BINANCE_UM_CANDLES: Final = Dataset(
+    name="binance_um.candles",
+    venue="binance_um",
+    instrument_kind="perpetual",
+    table="candles",
+    source="Binance USD-M candles",
+    target_interval_seconds=300,
+)
+
 DATASETS: Final[dict[str, Dataset]] = {
-    dataset.name: dataset for dataset in (DERIBIT_PERPETUAL_CANDLES, DERIBIT_OPTION_QUOTES, DERIBIT_OPTION_TRADES)
+    dataset.name: dataset
+    for dataset in (DERIBIT_PERPETUAL_CANDLES, DERIBIT_OPTION_QUOTES, DERIBIT_OPTION_TRADES, BINANCE_UM_CANDLES)
 }
+CANDLE_DATASETS: Final = tuple(dataset.name for dataset in DATASETS.values() if dataset.table == "candles")
+"""The names of those whose rows are candles, of whichever venue."""
 
 
 def dataset_named(name: str) -> Dataset:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tapekeeper.backfill.offers import offer_of
 from tapekeeper.clock import MICROSECONDS_PER_SECOND, format_moment, now_microseconds
 from tapekeeper.model.repair import RepairSummary
 from tapekeeper.model.series import DERIBIT_OPTION_TRADES
@@ -30,7 +31,7 @@ class GapRepair:
         self._claim = claim
         self._gap_id = claim.gap.gap_id
         self._by = by
-        self._rows_per_chunk = settings.backfill.rows_per_chunk
+        self._settings = settings
         self._rule = PermanentRule(
             permanent_after=round(settings.repair.permanent_after_hours * 3_600 * MICROSECONDS_PER_SECOND),
             pause=round(settings.repair.attempt_pause_minutes * 60 * MICROSECONDS_PER_SECOND),
@@ -65,7 +66,8 @@ class GapRepair:
     def _fetch(self) -> Fetched:
         if self._claim.dataset == DERIBIT_OPTION_TRADES:
             return fetch_trades(self._tools, self._claim)
-        return fetch_candles(self._tools, self._claim, self._rows_per_chunk)
+        rows_per_chunk = offer_of(self._claim.dataset).rows_per_chunk(self._settings)
+        return fetch_candles(self._tools, self._claim, rows_per_chunk)
 
     def _settle(self, cursor: Cursor, fetched: Fetched, asked_at: int) -> RepairSummary | None:
         """Write the rest of the rows and what became of the gap in one transaction; None: look again."""

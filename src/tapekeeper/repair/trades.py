@@ -32,7 +32,9 @@ def fetch_trades(tools: WorkerTools, claim: Claim) -> Fetched:
     if gap.sequences is None:
         raise InvariantBroken(f"gap {gap.gap_id} of trades has no sequence numbers, so nobody can ask for them")
     tools.about_to_fetch(RepairPurpose(gap.series_id, gap.window))
-    for page in tools.venue.trades_by_instrument(claim.instrument_name, gap.sequences.first, gap.sequences.last):
+    for page in tools.trade_venue().trades_by_instrument(
+        claim.instrument_name, gap.sequences.first, gap.sequences.last
+    ):
         received_at = now_microseconds()
         rows = [trade.as_trade(claim.instrument_id, received_at) for trade in page.trades]
         counts = write_ticks_or_quarantine(tools.database, (), rows)

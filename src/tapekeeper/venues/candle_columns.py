@@ -28,6 +28,9 @@ VALUES: Final = (*PRICES, "volume", "cost")
 SIGNIFICANT_DIGITS: Final = 15
 """So many decimal digits a double holds for certain."""
 
+COUNT_END: Final = 2**31
+"""Counts are stored in 32 bits."""
+
 _POWERS_OF_TEN: Final = np.array([float(10**exponent) for exponent in range(23)])
 """All powers of ten that a double holds exactly."""
 
@@ -66,6 +69,15 @@ class CandleColumns:
             known = [value if type(value) in {int, float} else math.nan for value in column]
             numbers = np.array(known, dtype=np.float64)
         return self._finite(name, numbers)
+
+    def counts(self, name: str) -> Int64Column:
+        """Return a column of whole numbers from 0 on; one that is none is 0, and its row is put aside."""
+        numbers = self.numbers(name)
+        usable = (numbers >= 0) & (numbers == np.floor(numbers)) & (numbers < COUNT_END)
+        for row in np.flatnonzero(~usable):
+            reason = f"{name} {reprlib.repr(self._told[name][row])} is no count"
+            self._reasons.setdefault(int(row), reason)
+        return np.where(usable, numbers, 0).astype(np.int64)
 
     def decimals(self, name: str) -> Float64Column:
         """Return a column of numbers that are written as text, such as "0.01634790", as doubles."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tapekeeper.model.series import DATASETS, DERIBIT_OPTION_TRADES, DERIBIT_PERPETUAL_CANDLES, dataset_named
+from tapekeeper.model.series import CANDLE_DATASETS, DATASETS, DERIBIT_OPTION_TRADES, dataset_named
 from tapekeeper.model.window import Window
 from tapekeeper.quality.checks import CHECKS
 from tapekeeper.store import candles, ticks
@@ -28,7 +29,7 @@ ASKED = [
 ]
 NOTHING_TO_JUDGE = {
     # There is no hole that could be long, and three days are no history.
-    (DERIBIT_PERPETUAL_CANDLES.name, "long_gaps"),
+    *((dataset, "long_gaps") for dataset in CANDLE_DATASETS),
     (DERIBIT_OPTION_TRADES.name, "anomaly"),
 }
 
@@ -37,7 +38,8 @@ NOTHING_TO_JUDGE = {
 def cursor(module_database_url: str) -> Iterator[Cursor]:
     """A healthy market of candles and of options, in a transaction that is rolled back."""
     with closing(Database(module_database_url, prepare=candles.INCOMING_TABLE)) as database:
-        database.run(market.healthy_market)
+        for dataset in CANDLE_DATASETS:
+            database.run(partial(market.healthy_market, dataset=dataset_named(dataset)))
     with closing(Database(module_database_url, prepare=ticks.INCOMING_TABLES)) as database:
         database.run(option_market.healthy_options)
     with closing(connect(module_database_url)) as connection, connection.cursor() as cursor:
@@ -46,7 +48,7 @@ def cursor(module_database_url: str) -> Iterator[Cursor]:
 
 def everything(dataset: str) -> tuple[Window, int]:
     """Return the window and the moment of the data of a dataset."""
-    if dataset == DERIBIT_PERPETUAL_CANDLES.name:
+    if dataset in CANDLE_DATASETS:
         return market.ALL_DAYS, market.NOW
     return option_market.ALL_DAYS, option_market.NOW
 

@@ -11,7 +11,6 @@ from tapekeeper.clock import parse_moment
 from tapekeeper.errors import ConfigInvalid
 from tapekeeper.model.backfill import BackfillRequest, Direction, Mode
 from tapekeeper.model.series import DERIBIT_PERPETUAL_CANDLES
-from tapekeeper.venues.deribit.limits import parse_resolution
 
 NOW = parse_moment("2026-11-21T12:00Z", now=0)
 
@@ -26,7 +25,7 @@ def check(**changes: Any) -> BackfillRequest:
         "mode": "missing only",
         "keep_fresh": False,
     }
-    return check_request(DERIBIT_PERPETUAL_CANDLES, **{**typed, **changes}, parse_resolution=parse_resolution, now=NOW)
+    return check_request(DERIBIT_PERPETUAL_CANDLES, **{**typed, **changes}, now=NOW)
 
 
 def test_a_good_request_is_understood() -> None:

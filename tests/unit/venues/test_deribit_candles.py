@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from tapekeeper.errors import BadData, InvariantBroken, ParseFailure, WindowMismatch
 from tapekeeper.model.candle import CandleAnswer
-from tapekeeper.venues.deribit.parse import VALUES, CandleParser
+from tapekeeper.venues.candle_columns import VALUES
+from tapekeeper.venues.deribit.parse import CandleParser
 from tests.support.deribit_answers import COLUMNS, LONG_AFTER, MINUTE, START_MS, STEP_MS, good, window
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from tapekeeper.clock import MICROSECONDS_PER_SECOND, format_moment
 from tapekeeper.model.quality import Severity
-from tapekeeper.model.series import DERIBIT_OPTION_TRADES, DERIBIT_PERPETUAL_CANDLES
+from tapekeeper.model.series import CANDLE_DATASETS, DERIBIT_OPTION_TRADES
 from tapekeeper.quality.checks.check import SAMPLE_ROWS, Findings, series_labels
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class Anomaly:
     name = "anomaly"
     question = "Is any hour unlike the same hour of the last 14 days?"
     severity = Severity.WARNING
-    datasets = (DERIBIT_PERPETUAL_CANDLES.name, DERIBIT_OPTION_TRADES.name)
+    datasets = (*CANDLE_DATASETS, DERIBIT_OPTION_TRADES.name)
 
     def run(self, cursor: Cursor, scope: Scope) -> Findings:
         """Return the unusual hours; `checked` and `found` count hours that are over."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from tapekeeper.clock import MICROSECONDS_PER_SECOND
 from tapekeeper.model.quality import Severity
-from tapekeeper.model.series import DERIBIT_PERPETUAL_CANDLES
+from tapekeeper.model.series import CANDLE_DATASETS
 from tapekeeper.quality.checks.check import SAMPLE_ROWS, Findings, series_labels, window_as_json
 from tapekeeper.quality.checks.holes import missing_runs, not_under_way, unexplained
 
@@ -35,7 +35,7 @@ class GapDetection:
     name = "gap_detection"
     question = "Which candles are missing?"
     severity = Severity.CRITICAL
-    datasets = (DERIBIT_PERPETUAL_CANDLES.name,)
+    datasets = CANDLE_DATASETS
 
     def run(self, cursor: Cursor, scope: Scope) -> Findings:
         """Return the holes of the closed days; `checked` counts days, `found` holes."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tapekeeper.clock import format_moment, to_microseconds
 from tapekeeper.model.quality import Severity
-from tapekeeper.model.series import DERIBIT_PERPETUAL_CANDLES
+from tapekeeper.model.series import CANDLE_DATASETS
 from tapekeeper.quality.checks.check import (
     SAMPLE_ROWS,
     BadRow,
@@ -77,7 +77,7 @@ class OhlcvSanity:
     name = "ohlcv_sanity"
     question = "Does any candle contradict itself?"
     severity = Severity.CRITICAL
-    datasets = (DERIBIT_PERPETUAL_CANDLES.name,)
+    datasets = CANDLE_DATASETS
 
     def run(self, cursor: Cursor, scope: Scope) -> Findings:
         """Return the bad candles; `checked` counts candles, `found` those that are bad or missing for being bad."""

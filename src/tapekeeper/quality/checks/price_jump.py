@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from tapekeeper.clock import format_moment, to_microseconds
 from tapekeeper.model.quality import Severity
-from tapekeeper.model.series import DERIBIT_PERPETUAL_CANDLES
+from tapekeeper.model.series import CANDLE_DATASETS
 from tapekeeper.quality.checks.check import SAMPLE_ROWS, Findings, series_by_resolution, series_labels
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class PriceJump:
     name = "price_jump"
     question = "Does any candle lie far from both of its neighbours?"
     severity = Severity.WARNING
-    datasets = (DERIBIT_PERPETUAL_CANDLES.name,)
+    datasets = CANDLE_DATASETS
 
     def run(self, cursor: Cursor, scope: Scope) -> Findings:
         """Return the candles that jump; `checked` and `found` count candles."""

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from tapekeeper.backfill.cut import cut
+from tapekeeper.backfill.offers import offer_of
 from tapekeeper.backfill.tools import tools_for
 from tapekeeper.clock import MICROSECONDS_PER_DAY, day_start, format_moment, to_microseconds
 from tapekeeper.errors import RequestRejected
 from tapekeeper.http.rate_budget import Priority
 from tapekeeper.model.quality import Severity
 from tapekeeper.model.resolution import Resolution
-from tapekeeper.model.series import DERIBIT_OPTION_TRADES, DERIBIT_PERPETUAL_CANDLES
+from tapekeeper.model.series import CANDLE_DATASETS, DERIBIT_OPTION_TRADES
 from tapekeeper.model.window import Window
 from tapekeeper.quality.checks.check import SAMPLE_ROWS, Findings
 from tapekeeper.quality.checks.ohlcv_sanity import SOUND
@@ -83,7 +86,7 @@ class Refetch:
     name = "refetch"
     question = "Does the venue still tell what we hold?"
     severity = Severity.CRITICAL
-    datasets = (DERIBIT_PERPETUAL_CANDLES.name, DERIBIT_OPTION_TRADES.name)
+    datasets = (*CANDLE_DATASETS, DERIBIT_OPTION_TRADES.name)
 
     def run(self, cursor: Cursor, scope: Scope) -> Findings:
         """Return the rows that differ; `checked` and `found` count rows.
@@ -96,7 +99,7 @@ class Refetch:
         if not drawn:
             return Findings(0, 0, {"windows": 0})
         tools = tools_for(scope.dataset, scope.settings, Priority.REPAIR)(_nothing)
-        compare = _compare_trades if scope.dataset is DERIBIT_OPTION_TRADES else _compare_candles
+        compare = _compare_trades if scope.dataset is DERIBIT_OPTION_TRADES else partial(_compare_candles, scope)
         checked, not_told = 0, 0
         wrong: list[dict[str, object]] = []
         try:
@@ -126,15 +129,19 @@ def _draw(cursor: Cursor, scope: Scope) -> list[_Drawn]:
     ]
 
 
-def _compare_candles(cursor: Cursor, tools: WorkerTools, day: _Drawn) -> tuple[int, list[dict[str, object]]]:
+def _compare_candles(
+    scope: Scope, cursor: Cursor, tools: WorkerTools, day: _Drawn
+) -> tuple[int, list[dict[str, object]]]:
     """Return how many candles were compared, 0 if the venue tells none, and those that differ."""
+    told: dict[int, Row] = {}
+    rows_per_chunk = offer_of(scope.dataset).rows_per_chunk(scope.settings)
     try:
-        answer = tools.venue.candles(day.name, day.window, day.resolution)
+        for window in cut([day.window], day.resolution.microseconds, rows_per_chunk):
+            candles = tools.venue.candles(day.name, window, day.resolution).candles
+            columns = (getattr(candles, name).tolist() for name in _CANDLE_VALUES)
+            told |= zip(candles.open_time.tolist(), zip(*columns, strict=True), strict=True)
     except RequestRejected:
         return 0, []
-    candles = answer.candles
-    columns = (getattr(candles, name).tolist() for name in _CANDLE_VALUES)
-    told = dict(zip(candles.open_time.tolist(), zip(*columns, strict=True), strict=True))
     start, end = day.window.as_datetimes()
     step = timedelta(seconds=day.resolution.seconds)
     cursor.execute(_CANDLES.format(sound=SOUND), {"series_id": day.series_id, "start": start, "end": end, "step": step})
@@ -157,7 +164,7 @@ def _compare_trades(cursor: Cursor, tools: WorkerTools, day: _Drawn) -> tuple[in
     if not held:
         return 0, []
     try:
-        pages = list(tools.venue.trades_by_instrument(day.name, held[0][0], held[-1][0]))
+        pages = list(tools.trade_venue().trades_by_instrument(day.name, held[0][0], held[-1][0]))
     except RequestRejected:
         return 0, []
     told = {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from tapekeeper.clock import format_moment, to_microseconds
 from tapekeeper.model.quality import Severity
 from tapekeeper.model.resolution import Resolution
-from tapekeeper.model.series import DERIBIT_PERPETUAL_CANDLES
+from tapekeeper.model.series import CANDLE_DATASETS
 from tapekeeper.model.window import Window
 from tapekeeper.quality.checks.check import SAMPLE_ROWS, Findings, only_row, series_labels
 
@@ -84,7 +84,7 @@ class ResolutionAgreement:
     name = "resolution_agreement"
     question = "Do long candles agree with the short ones that they are made of?"
     severity = Severity.WARNING
-    datasets = (DERIBIT_PERPETUAL_CANDLES.name,)
+    datasets = CANDLE_DATASETS
 
     def run(self, cursor: Cursor, scope: Scope) -> Findings:
         """Return the long candles that differ; `checked` and `found` count long candles."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from tapekeeper.clock import format_moment, to_microseconds
 from tapekeeper.model.quality import Severity
-from tapekeeper.model.series import DERIBIT_PERPETUAL_CANDLES
+from tapekeeper.model.series import CANDLE_DATASETS
 from tapekeeper.quality.checks.check import SAMPLE_ROWS, Findings, only_row, series_labels
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class TickGrid:
     name = "tick_grid"
     question = "Is every price a whole number of ticks?"
     severity = Severity.WARNING
-    datasets = (DERIBIT_PERPETUAL_CANDLES.name,)
+    datasets = CANDLE_DATASETS
 
     def run(self, cursor: Cursor, scope: Scope) -> Findings:
         """Return the candles that are off the grid; `checked` and `found` count candles."""

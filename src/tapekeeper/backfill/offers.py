@@ -1,0 +1,69 @@
+"""What the venues offer of their candles, by dataset: what a form, a plan and a chunk have to know beforehand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from tapekeeper.errors import ConfigInvalid
+from tapekeeper.model.series import BINANCE_UM_CANDLES, DERIBIT_PERPETUAL_CANDLES
+from tapekeeper.venues.binance_um import limits as binance_um
+from tapekeeper.venues.deribit import limits as deribit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tapekeeper.model.resolution import Resolution
+    from tapekeeper.model.series import Dataset
+    from tapekeeper.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What one venue offers."""
+
+    resolutions: tuple[str, ...]
+    """As the venue writes them, the shortest first."""
+    parse_resolution: Callable[[str], Resolution]
+    """Reads what a person typed; raises ConfigInvalid where the venue has no such resolution."""
+    example: str
+    """The name of an instrument, for messages."""
+    rows_per_request: int
+    """As many candles as one request brings at the best price."""
+    requests_per_second: Callable[[Settings], float]
+    """How fast such requests can be sent for ever."""
+
+    def rows_per_chunk(self, settings: Settings) -> int:
+        """Return how many candles a chunk holds: one request brings them, one transaction writes them."""
+        return min(settings.backfill.rows_per_chunk, self.rows_per_request)
+
+
+_OFFERS: Final = {
+    DERIBIT_PERPETUAL_CANDLES.name: Offer(
+        resolutions=tuple(deribit.RESOLUTIONS),
+        parse_resolution=deribit.parse_resolution,
+        example="BTC-PERPETUAL",
+        rows_per_request=deribit.CANDLES_PER_REQUEST,
+        requests_per_second=lambda settings: settings.deribit.requests_per_second,
+    ),
+    BINANCE_UM_CANDLES.name: Offer(
+        resolutions=tuple(binance_um.INTERVALS),
+        parse_resolution=binance_um.parse_interval,
+        example="BTCUSDT",
+        rows_per_request=binance_um.CANDLES_PER_REQUEST,
+        requests_per_second=lambda settings: (
+            binance_um.weight_limit(settings.binance_um).permits_per_second / binance_um.CANDLES_WEIGHT
+        ),
+    ),
+}
+
+
+def offer_of(dataset: Dataset) -> Offer:
+    """Return what there is of a dataset.
+
+    Raises:
+        ConfigInvalid: it cannot be backfilled; the message lists those that can.
+    """
+    if dataset.name not in _OFFERS:
+        raise ConfigInvalid(f"there is no backfill of {dataset.name}: choose one of {', '.join(_OFFERS)}")
+    return _OFFERS[dataset.name]

@@ -1,0 +1,1 @@
+"""Binance USD-M futures: what it allows, what its answers mean, and how they become model objects."""

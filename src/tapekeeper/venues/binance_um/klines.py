@@ -1,0 +1,60 @@
+"""Candles of /fapi/v1/klines, and which of them can be believed.
+
+A candle is a list of twelve: open time (milliseconds), open, high, low, close and volume (base currency) as text,
+close time, volume in the quote currency as text, number of trades, two volumes of takers, and one that means nothing.
+A minute without trades comes as the previous close with volume 0: a candle like any other.
+"""
+
+from __future__ import annotations
+
+import reprlib
+from typing import TYPE_CHECKING, Final
+
+from tapekeeper.errors import ParseFailure
+from tapekeeper.model.candle import CandleAnswer, Candles
+from tapekeeper.venues.candle_columns import CandleColumns
+
+if TYPE_CHECKING:
+    from tapekeeper.model.resolution import Resolution
+    from tapekeeper.model.window import Window
+
+FIELDS: Final = (
+    "open_time", "open", "high", "low", "close", "volume", "close_time", "quote_volume", "trades", "taker_base_volume",
+    "taker_quote_volume", "ignore",
+)  # fmt: skip
+"""As the venue's archive names them."""
+
+
+def parse_klines(result: object, window: Window, resolution: Resolution, now: int) -> CandleAnswer:
+    """Return the closed candles of a window, in the units of `Candles`.
+
+    Args:
+        result: the venue's, parsed JSON.
+        window: what was asked for, on the grid of the resolution.
+        resolution: length of a candle.
+        now: microseconds since 1970; the candle that is still open then is left out.
+
+    Raises:
+        ParseFailure: the answer is not of the documented shape.
+        WindowMismatch: it holds a candle of another window or of another grid.
+        InvariantBroken: the open times do not ascend.
+    """
+    if not isinstance(result, list):
+        raise ParseFailure(f"candles of Binance should come as a list, not as {reprlib.repr(result)}")
+    for row in result:
+        if not isinstance(row, list) or len(row) != len(FIELDS):
+            raise ParseFailure(f"a candle of Binance should be a list of {len(FIELDS)}, not {reprlib.repr(row)}")
+    if not result:
+        return CandleAnswer(Candles.empty())
+    told = CandleColumns(dict(zip(FIELDS, map(list, zip(*result, strict=True)), strict=True)))
+    candles = Candles(
+        open_time=told.moments("open_time"),
+        open=told.decimals("open"),
+        high=told.decimals("high"),
+        low=told.decimals("low"),
+        close=told.decimals("close"),
+        volume=told.decimals("volume"),
+        cost=told.decimals("quote_volume"),
+        trade_count=told.counts("trades"),
+    )
+    return told.believe(candles, window, resolution, now)

@@ -1,0 +1,68 @@
+"""What Binance USD-M allows: intervals, rows per answer, weights, and three pools of permits.
+
+Source: the venue's general information on REST limits and the reference of each method
+(https://developers.binance.com/docs/derivatives/usds-margined-futures/general-info).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from tapekeeper.errors import ConfigInvalid
+from tapekeeper.http.rate_limit import RateLimit
+from tapekeeper.model.resolution import Resolution
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tapekeeper.settings import BinanceUmSettings
+
+CANDLES_PER_REQUEST: Final = 499
+"""The most rows for their weight: 499 cost 2, which is 250 rows for 1; 1,000 would cost 5, and 1,500 would cost 10."""
+CANDLES_WEIGHT: Final = 2.0
+LISTING_WEIGHT: Final = 1.0
+
+INTERVALS: Final[dict[str, Resolution]] = {
+    **{f"{minutes}m": Resolution(minutes * 60) for minutes in (1, 3, 5, 15, 30)},
+    **{f"{hours}h": Resolution(hours * 3_600) for hours in (1, 2, 4, 6, 8, 12)},
+    "1d": Resolution(86_400),
+}
+"""By the venue's own names. Its 3d, 1w and 1M do not begin on multiples of their length, so they are left out."""
+_NAMES = {resolution: name for name, resolution in INTERVALS.items()}
+
+SUSTAINED_SHARE: Final = 0.95
+"""The venue counts by the minute of its clock, our bucket by the moment: a pace of this share and the rest as the burst
+can never take more than the whole in any minute."""
+
+
+def weight_limit(settings: BinanceUmSettings) -> RateLimit:
+    """Return the limit that every request counts against, by its weight."""
+    return _by_window("binance_um.weight", settings.weight_per_minute, seconds=60)
+
+
+def _by_window(name: str, permits: int, *, seconds: int) -> RateLimit:
+    pace = permits * SUSTAINED_SHARE / seconds
+    return RateLimit(name, permits_per_second=pace, burst=max(1, int(permits * (1 - SUSTAINED_SHARE))))
+
+
+def parse_interval(text: str) -> Resolution:
+    """Return the interval that a person typed, as the venue writes it: 1m, 4h, 1d.
+
+    Raises:
+        ConfigInvalid: the venue has no such interval; the message lists those that it has.
+    """
+    name = text.strip()
+    if name not in INTERVALS:
+        raise ConfigInvalid(f"{text!r} is not an interval of Binance: type one of {', '.join(INTERVALS)}")
+    return INTERVALS[name]
+
+
+def interval_name(resolution: Resolution, known: Mapping[Resolution, str] = _NAMES) -> str:
+    """Return what Binance calls a resolution.
+
+    Raises:
+        ConfigInvalid: Binance has no candles of it.
+    """
+    if resolution not in known:
+        raise ConfigInvalid(f"Binance has no candles of {resolution}: choose one of {', '.join(INTERVALS)}")
+    return known[resolution]

@@ -1,0 +1,111 @@
+"""Binance's REST methods as model objects.
+
+Raises everywhere, beside what each method says: RetryLater when the venue cannot be asked now, Stop when it refuses.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Final
+
+from tapekeeper.clock import MICROSECONDS_PER_MILLISECOND, now_microseconds
+from tapekeeper.errors import RequestRejected
+from tapekeeper.model.candle import CandleAnswer, Candles
+from tapekeeper.venues.binance_um.decisions import Decisions, Reply
+from tapekeeper.venues.binance_um.klines import parse_klines
+from tapekeeper.venues.binance_um.limits import (
+    CANDLES_PER_REQUEST,
+    CANDLES_WEIGHT,
+    LISTING_WEIGHT,
+    interval_name,
+)
+from tapekeeper.venues.binance_um.listings import ListingParser
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tapekeeper.http.client import HttpClient
+    from tapekeeper.model.instrument import Instrument
+    from tapekeeper.model.resolution import Resolution
+    from tapekeeper.model.window import Window
+
+NEAR_NAMES: Final = 3
+_PREFIX: Final = "/fapi/v1/"
+
+
+class BinanceUmRest:
+    """Asks Binance, for one thread.
+
+    Args:
+        client: of the venue `binance_um`, with the budget of `limits.weight_limit`.
+        weight_per_minute: what the venue grants to our address.
+    """
+
+    def __init__(self, client: HttpClient, weight_per_minute: int) -> None:
+        self._client = client
+        self._decide = Decisions(weight_per_minute).decide
+        self._listed: dict[str, Instrument] | None = None
+        self.listing_parser = ListingParser()
+        """Counts what was left out of lists."""
+
+    def instruments(self) -> dict[str, Instrument]:
+        """Return all instruments by name (exchangeInfo); asked once, as the answer holds all of them."""
+        if self._listed is None:
+            reply = self._ask("exchangeInfo", {}, LISTING_WEIGHT)
+            self._listed = self.listing_parser.instruments(reply.result)
+        return self._listed
+
+    def instrument(self, name: str) -> Instrument:
+        """Return one instrument.
+
+        Raises:
+            RequestRejected: the venue knows no such instrument; the message names those that are written alike.
+        """
+        listed = self.instruments()
+        if name not in listed:
+            near = difflib.get_close_matches(name.upper(), listed, n=NEAR_NAMES)
+            hint = f"did you mean {' or '.join(near)}? If not, " if near else ""
+            raise RequestRejected(
+                f"Binance USD-M knows no instrument {name!r}: {hint}type the name as Binance writes it, such as BTCUSDT"
+            )
+        return listed[name]
+
+    def candles(self, instrument_name: str, window: Window, resolution: Resolution) -> CandleAnswer:
+        """Return the closed candles whose open time lies in the window (klines).
+
+        Args:
+            instrument_name: as the venue writes it.
+            window: at most 499 candles long; ends anywhere, also in the future.
+            resolution: one that the venue has.
+
+        Raises:
+            ValueError: the window holds more than 499 open times.
+            ConfigInvalid: the venue has no such interval.
+            BadData: the answer is for another window or cannot be understood.
+        """
+        open_times = window.grid_points(resolution.microseconds)
+        if open_times > CANDLES_PER_REQUEST:
+            raise ValueError(f"{open_times} candles of {resolution} in one request: at most {CANDLES_PER_REQUEST}")
+        interval = interval_name(resolution)
+        grid = window.clipped_to_grid(resolution.microseconds)
+        if grid is None:
+            return CandleAnswer(Candles.empty())
+        parameters: dict[str, str | int] = {
+            "symbol": instrument_name,
+            "interval": interval,
+            "startTime": grid.start // MICROSECONDS_PER_MILLISECOND,
+            # Both ends are asked for with what lies on them.
+            "endTime": grid.end // MICROSECONDS_PER_MILLISECOND - 1,
+            "limit": CANDLES_PER_REQUEST,
+        }
+        reply = self._ask("klines", parameters, CANDLES_WEIGHT)
+        # The venue's clock tells which candle is open, unless it runs ahead of ours: a candle that is left out is asked
+        # for again, one that was taken for closed too early would stay wrong.
+        now = min(reply.answered_at or now_microseconds(), now_microseconds())
+        return parse_klines(reply.result, grid, resolution, now)
+
+    def _ask(self, method: str, parameters: Mapping[str, str | int], weight: float) -> Reply:
+        reply = self._client.get(method, _PREFIX + method, parameters, weight, self._decide)
+        if not isinstance(reply, Reply):
+            raise TypeError(f"the client returned {type(reply).__name__} where a decision makes a Reply")
+        return reply
