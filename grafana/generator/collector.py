@@ -2,58 +2,51 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from grafana.generator.collector_numbers import numbers
 from grafana.generator.dashboard import Dashboard
+from grafana.generator.feed import frames_received, rows_written
+from grafana.generator.incidents import with_incidents
 from grafana.generator.links import leads_to
-from grafana.generator.panels import column, graph, heatmap
-from grafana.generator.queries import metric, sql
+from grafana.generator.panels import alert_line, coloured, column, graph, heatmap
+from grafana.generator.queries import happened, metric
 from grafana.generator.rules import threshold
 
 if TYPE_CHECKING:
     from grafana.generator.panels import Panel
 
 
+_GREY: Final = {"mode": "fixed", "fixedColor": "text"}
+_DASHED: Final = {"fill": "dash", "dash": [6, 6]}
+
+
 def build() -> Dashboard:
     """Build it."""
-    return (
-        Dashboard(
-            "collector",
-            "Collector",
-            "Does the live feed come in, in time and whole, and is there room for it?",
-            time_from="now-6h",
-            refresh="30s",
-        )
-        .annotation("Outages of the venue", sql(_OUTAGES), "purple")
-        .row(None, *numbers())
-        .row("From the venue", _frames(), _usual(), _reconnects(), _instruments(), _decode_errors())
-        .row("To the database", _latency_spread(), _latency(), _rows(), _write_duration(), _queues())
-        .row("Lost, and room not to lose", _gaps(), _dropped(), _spool(), _disk())
+    dashboard = Dashboard(
+        "collector",
+        "Collector",
+        "Does the live feed come in, in time and whole, and is there room for it?",
+        time_from="now-6h",
+        refresh="30s",
     )
-
-
-_OUTAGES = """
-SELECT window_start AS time, window_end AS timeend, replace(kind, '_', ' ') AS title, source AS text
-FROM outages
-WHERE $__timeFilter(window_start)
-ORDER BY window_start
-"""
-
-
-def _frames() -> Panel:
-    return graph(
-        "Frames received",
-        "How much does the venue send, and what about?",
-        metric("sum by (channel) (rate(tapekeeper_collector_messages_total[$__rate_interval]))", "{{channel}}"),
-        unit="mps",
-        stacked=True,
-        alerts=("FeedDisconnected",),
+    return (
+        with_incidents(dashboard)
+        .row(None, *numbers())
+        .row("From the venue", frames_received(), _usual(), _reconnects(), _instruments(), _decode_errors())
+        .row(
+            "To the database",
+            _latency_spread(),
+            _latency(),
+            rows_written(width=8, more=leads_to("tapekeeper-airflow-database", "Airflow & database")),
+            _write_duration(),
+            _queues(),
+        )
+        .row("Losses and room", _gaps(), _dropped(), _spool(), _disk())
     )
 
 
 def _usual() -> Panel:
-    limit = threshold("message_rate_ratio")
     now, usual = "rate5m", "usual"
     return graph(
         "Frames against the usual",
@@ -67,7 +60,7 @@ def _usual() -> Panel:
         ),
         unit="percentunit",
         minimum=0,
-        steps=((None, "red"), (limit, "green")),
+        steps=alert_line(threshold("message_rate_ratio")),
         custom={"axisSoftMax": 1.5},
         alerts=("MessageRateDrop",),
     )
@@ -77,13 +70,13 @@ def _reconnects() -> Panel:
     return graph(
         "Reconnects in 15 minutes",
         "How often did connections have to be made again, and why?",
-        metric("sum by (reason) (increase(tapekeeper_collector_reconnects_total[15m]))", "{{reason}}"),
+        happened("increase(tapekeeper_collector_reconnects_total[15m])", "reason"),
         width=8,
         unit="short",
         decimals=0,
         stacked=True,
         legend="names",
-        steps=((None, "green"), (threshold("reconnects_in_15m"), "red")),
+        steps=alert_line(threshold("reconnects_in_15m")),
         alerts=("ReconnectStorm",),
     )
 
@@ -101,9 +94,8 @@ def _instruments() -> Panel:
         minimum=0,
         legend="names",
         overrides=[
-            _coloured("followed", "text"),
-            _coloured("fresh", "green"),
-            _coloured("channels refused", "red"),
+            *coloured({"fresh": "green", "channels refused": "red"}),
+            column("followed", color=_GREY, custom__fillOpacity=0, custom__lineStyle=_DASHED),
         ],
         more=leads_to("tapekeeper-freshness", "Freshness & SLO"),
     )
@@ -113,13 +105,13 @@ def _decode_errors() -> Panel:
     return graph(
         "Frames not understood in 15 minutes",
         "Does the venue send what the collector cannot read?",
-        metric("sum by (channel) (increase(tapekeeper_collector_decode_errors_total[15m]))", "{{channel}}"),
+        happened("increase(tapekeeper_collector_decode_errors_total[15m])", "channel"),
         width=8,
         unit="short",
         decimals=0,
         stacked=True,
         legend="names",
-        steps=_any_is_too_many("decode_errors_in_15m"),
+        steps=alert_line(threshold("decode_errors_in_15m") + 1),
         alerts=("DecodeErrors",),
     )
 
@@ -145,22 +137,12 @@ def _latency() -> Panel:
         metric("max(instance:tapekeeper_ingest_latency_seconds:p50_5m)", "half"),
         metric("max(instance:tapekeeper_ingest_latency_seconds:p99_5m)", "99 %"),
         unit="s",
-        custom={"scaleDistribution": {"type": "log", "log": 10}, "axisSoftMin": 0.01},
-        steps=((None, "green"), (threshold("ingest_latency_p99_seconds"), "red")),
-        alerts=("IngestLatencyHigh",),
-    )
-
-
-def _rows() -> Panel:
-    return graph(
-        "Rows written",
-        "How many new rows are committed?",
-        metric("sum by (table) (rate(tapekeeper_collector_rows_written_total[$__rate_interval]))", "{{table}}"),
-        width=8,
-        unit="rowsps",
-        stacked=True,
+        minimum=0.01,
+        maximum=100,
         legend="names",
-        more=leads_to("tapekeeper-airflow-database", "Airflow & database"),
+        custom={"scaleDistribution": {"type": "log", "log": 10}},
+        steps=alert_line(threshold("ingest_latency_p99_seconds")),
+        alerts=("IngestLatencyHigh",),
     )
 
 
@@ -189,7 +171,7 @@ def _queues() -> Panel:
         minimum=0,
         maximum=1,
         legend="names",
-        steps=((None, "green"), (threshold("queue_used_ratio"), "red")),
+        steps=alert_line(threshold("queue_used_ratio")),
         alerts=("QueueNearFull",),
     )
 
@@ -198,7 +180,7 @@ def _gaps() -> Panel:
     return graph(
         "Gaps recorded",
         "How many holes did the collector notice, and what caused them?",
-        metric("sum by (cause) (increase(tapekeeper_collector_gaps_recorded_total[$__rate_interval]))", "{{cause}}"),
+        happened("increase(tapekeeper_collector_gaps_recorded_total[$__rate_interval])", "cause"),
         width=6,
         unit="short",
         decimals=0,
@@ -214,13 +196,13 @@ def _dropped() -> Panel:
     return graph(
         "Rows dropped in 15 minutes",
         "Were rows lost because there was no room for them?",
-        metric("sum by (table) (increase(tapekeeper_collector_rows_dropped_total[15m]))", "{{table}}"),
+        happened("increase(tapekeeper_collector_rows_dropped_total[15m])", "table"),
         width=6,
         unit="short",
         decimals=0,
         stacked=True,
         legend="names",
-        steps=_any_is_too_many("rows_dropped_in_15m"),
+        steps=alert_line(threshold("rows_dropped_in_15m") + 1),
         alerts=("RowsDropped",),
         more=leads_to("tapekeeper-gaps", "Gaps & incidents"),
     )
@@ -236,8 +218,9 @@ def _spool() -> Panel:
         unit="decbytes",
         minimum=0,
         legend="names",
-        steps=((None, "green"), (1, "orange")),
-        overrides=[_coloured("room", "text")],
+        steps=alert_line(1),
+        custom={"thresholdsStyle": {"mode": "off"}},
+        overrides=[column("room", color=_GREY, custom__fillOpacity=0, custom__lineStyle=_DASHED)],
         alerts=("SpoolGrowing",),
     )
 
@@ -251,15 +234,6 @@ def _disk() -> Panel:
         unit="decbytes",
         minimum=0,
         legend="names",
-        steps=((None, "red"), (threshold("disk_free_bytes"), "green")),
+        steps=alert_line(threshold("disk_free_bytes")),
         alerts=("DiskWillFill",),
     )
-
-
-def _any_is_too_many(name: str) -> tuple[tuple[float | None, str], ...]:
-    """Give the line at the least whole number that an alert fires at."""
-    return ((None, "green"), (threshold(name) + 1, "red"))
-
-
-def _coloured(series: str, colour: str) -> dict[str, object]:
-    return column(series, color={"mode": "fixed", "fixedColor": colour})

@@ -51,7 +51,6 @@ def _latency() -> Panel:
         now("max(instance:tapekeeper_ingest_latency_seconds:p99_5m)", "99 %"),
         width=_WIDTH,
         unit="s",
-        decimals=1,
         steps=((None, "green"), (limit / 2, "orange"), (limit, "red")),
         alerts=("IngestLatencyHigh",),
         no_value="UNKNOWN",

@@ -1,34 +1,30 @@
-"""What is asked of every dataset: how old it may be, and how it stands."""
+"""What is asked of every dataset: how old it is, and how old it may be."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from grafana.generator.panels import Steps, named
-from tapekeeper.model.series import DATASETS, Dataset
+from tapekeeper.model.series import DATASETS
 from tapekeeper.status import STALE_AFTER_INTERVALS
 
+_NEWEST: Final = "tapekeeper_dataset_last_event_timestamp_seconds"
+AGES: Final = f"time() - max by (dataset) ({_NEWEST})"
+"""How many seconds ago the newest event of each dataset happened."""
+INTERVAL_STEPS: Final[Steps] = ((None, "green"), (1, "orange"), (STALE_AFTER_INTERVALS, "red"))
+"""Colours of an age in intervals: late when new rows are due, stale as on the status page."""
 STATES: Final = named({0: ("fresh", "dark-green"), 1: ("late", "orange"), 2: ("stale", "red")})
-"""Words and colours of what `state` gives."""
+"""Words and colours of what `states` gives."""
 
 
-def age(dataset: Dataset) -> str:
-    """Ask how many seconds ago the newest event of a dataset happened."""
-    return f'time() - max by (dataset) (tapekeeper_dataset_last_event_timestamp_seconds{{dataset="{dataset.name}"}})'
-
-
-def state(dataset: Dataset) -> str:
-    """Ask whether a dataset is fresh (0), older than new rows are expected (1), or stale (2)."""
-    late, stale = (value for value, _ in age_steps(dataset)[1:])
-    return f"(({age(dataset)}) > bool {late:g}) + (({age(dataset)}) > bool {stale:g})"
+def ages_in_intervals() -> str:
+    """Ask how many times the interval in which new rows are expected each dataset is old."""
+    return " or ".join(
+        f'(time() - max by (dataset) ({_NEWEST}{{dataset="{name}"}})) / {dataset.target_interval_seconds}'
+        for name, dataset in DATASETS.items()
+    )
 
 
 def states() -> str:
-    """Ask for the state of every dataset at once."""
-    return " or ".join(state(dataset) for dataset in DATASETS.values())
-
-
-def age_steps(dataset: Dataset) -> Steps:
-    """Give the colours of an age: late when new rows are overdue, stale as on the status page."""
-    interval = dataset.target_interval_seconds
-    return ((None, "green"), (interval, "orange"), (STALE_AFTER_INTERVALS * interval, "red"))
+    """Ask whether each dataset is fresh (0), late (1) or stale (2)."""
+    return f"(({ages_in_intervals()}) > bool 1) + (({ages_in_intervals()}) > bool {STALE_AFTER_INTERVALS})"

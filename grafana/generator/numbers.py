@@ -23,7 +23,6 @@ def newest_tick(**more: Any) -> Panel:
         "How old is the newest quote or trade, of the collector that is furthest behind, by the venue's time?",
         now("max(instance:tapekeeper_tick_age:seconds)", "age"),
         unit="s",
-        decimals=1,
         steps=((None, "green"), (limit / 2, "orange"), (limit, "red")),
         alerts=("TicksStale", "TicksAbsent"),
         no_value="NONE",

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Final
 
 from grafana.generator import datasets
 from grafana.generator.dashboard import Dashboard
+from grafana.generator.feed import frames_received, rows_written
+from grafana.generator.incidents import with_incidents
 from grafana.generator.links import leads_to
 from grafana.generator.numbers import NONE_IS_WELL, budget_left, instruments_fresh, newest_tick
 from grafana.generator.objectives import worst_budget_left
-from grafana.generator.panels import column, graph, named, stat, states, table
+from grafana.generator.panels import COLOURED, SHADED, column, named, stat, states, table
 from grafana.generator.queries import metric, now
 from grafana.generator.rules import threshold
-from tapekeeper.model.series import DATASETS
+from grafana.generator.transformations import MERGED, organised, value_columns
 
 if TYPE_CHECKING:
     from grafana.generator.panels import Panel
@@ -25,14 +27,15 @@ _OF_WHAT: Final = ("dataset", "check", "job", "instance", "channel", "queue", "t
 
 def build() -> Dashboard:
     """Build it."""
+    dashboard = Dashboard(
+        "overview",
+        "Overview",
+        "Is everything as it should be, and if not, where do I look?",
+        time_from="now-24h",
+        refresh="30s",
+    )
     return (
-        Dashboard(
-            "overview",
-            "Overview",
-            "Is everything as it should be, and if not, where do I look?",
-            time_from="now-24h",
-            refresh="30s",
-        )
+        with_incidents(dashboard)
         .row(
             None,
             _alerts_firing(),
@@ -53,7 +56,11 @@ def build() -> Dashboard:
         )
         .row(None, _states())
         .row(None, _alerts(), _datasets())
-        .row(None, _frames(), _rows())
+        .row(
+            None,
+            frames_received(more=leads_to("tapekeeper-collector", "Collector")),
+            rows_written(more=leads_to("tapekeeper-collector", "Collector")),
+        )
     )
 
 
@@ -132,7 +139,7 @@ def _states() -> Panel:
         "Datasets",
         "Was each dataset fresh, late (older than new rows are expected) or stale (twice as old)? "
         "Where there is no colour, nobody told.",
-        *(metric(datasets.state(dataset), name) for name, dataset in DATASETS.items()),
+        metric(datasets.states(), "{{dataset}}"),
         height=5,
         unit="short",
         mappings=datasets.STATES,
@@ -161,7 +168,7 @@ def _alerts() -> Panel:
         unit="short",
         sorted_by=[{"displayName": "State", "desc": False}, {"displayName": "Severity", "desc": False}],
         transformations=[
-            _organised(
+            organised(
                 {"alertname": "Alert", "what": "What", "severity": "Severity", "alertstate": "State", "Value": "For"}
             )
         ],
@@ -170,7 +177,7 @@ def _alerts() -> Panel:
             column(
                 "Severity",
                 mappings=named({"critical": ("critical", "red"), "warning": ("warning", "orange")}),
-                custom__cellOptions={"type": "color-text"},
+                custom__cellOptions=COLOURED,
                 custom__width=90,
             ),
             column("State", custom__width=75),
@@ -184,13 +191,12 @@ def _alerts() -> Panel:
 def _datasets() -> Panel:
     asked = {
         "State": datasets.states(),
-        "Age": "time() - max by (dataset) (tapekeeper_dataset_last_event_timestamp_seconds)",
+        "Age": datasets.AGES,
         "Rows": "max by (dataset) (tapekeeper_dataset_rows)",
         "Size": "max by (dataset) (tapekeeper_dataset_bytes)",
         "Complete": 'max by (dataset) (tapekeeper_completeness_ratio{window="24h"})',
         "Gaps": "sum by (dataset) (tapekeeper_gaps_open)",
     }
-    names = {f"Value #{letter}": name for letter, name in zip("ABCDEF", asked, strict=True)}
     return table(
         "What is kept",
         "How much of each dataset is in the database, how old is its newest event, and how complete was yesterday?",
@@ -198,53 +204,19 @@ def _datasets() -> Panel:
         width=12,
         unit="short",
         sorted_by=[{"displayName": "Dataset", "desc": False}],
-        transformations=[{"id": "merge", "options": {}}, _organised({"dataset": "Dataset"} | names)],
+        transformations=[MERGED, organised({"dataset": "Dataset"} | value_columns(list(asked)))],
         overrides=[
             column(
                 "State",
                 mappings=datasets.STATES,
-                custom__cellOptions={"type": "color-background", "mode": "basic"},
+                custom__cellOptions=SHADED,
                 custom__width=70,
             ),
             column("Age", unit="s", decimals=0, custom__width=80),
-            column("Rows", unit="short", decimals=1, custom__width=90),
-            column("Size", unit="decbytes", decimals=1, custom__width=90),
+            column("Rows", unit="short", custom__width=90),
+            column("Size", unit="decbytes", custom__width=90),
             column("Complete", unit="percentunit", decimals=2, custom__width=90),
             column("Gaps", custom__width=60),
         ],
         more=leads_to("tapekeeper-airflow-database", "Airflow & database"),
-    )
-
-
-def _organised(names: dict[str, str]) -> dict[str, object]:
-    """Keep these columns, in this order, under these names."""
-    options = {
-        "excludeByName": {"Time": True},
-        "indexByName": {name: place for place, name in enumerate(names)},
-        "renameByName": names,
-    }
-    return {"id": "organize", "options": options}
-
-
-def _frames() -> Panel:
-    return graph(
-        "Frames received",
-        "Does the venue send, and what about?",
-        metric("sum by (channel) (rate(tapekeeper_collector_messages_total[$__rate_interval]))", "{{channel}}"),
-        unit="mps",
-        stacked=True,
-        alerts=("FeedDisconnected", "MessageRateDrop"),
-        more=leads_to("tapekeeper-collector", "Collector"),
-    )
-
-
-def _rows() -> Panel:
-    return graph(
-        "Rows written",
-        "Does what the venue sends reach the database?",
-        metric("sum by (table) (rate(tapekeeper_collector_rows_written_total[$__rate_interval]))", "{{table}}"),
-        metric("sum by (dataset) (rate(tapekeeper_backfill_rows_written_total[$__rate_interval]))", "{{dataset}}"),
-        unit="rowsps",
-        stacked=True,
-        more=leads_to("tapekeeper-collector", "Collector"),
     )

@@ -30,6 +30,8 @@ Steps = tuple[tuple[float | None, str], ...]
 """Colours from a value upwards, the first from None: `((None, "green"), (120, "red"))`."""
 CALM: Final[Steps] = ((None, "green"),)
 PLAIN: Final[Steps] = ((None, "text"),)
+SHADED: Final[Json] = {"type": "color-background", "mode": "basic"}
+"""Cells on the colour of their word or step."""
 COLOURED: Final[Json] = {"type": "color-text"}
 """Cells whose text has the colour of its word or step."""
 _QUIET: Final = {"green": "dark-green"}
@@ -129,6 +131,16 @@ def column(name: str, **properties: Any) -> Json:
     """Draw one column of a table, or one series, differently; `custom__width=90` sets `custom.width`."""
     listed = [{"id": key.replace("__", "."), "value": value} for key, value in properties.items()]
     return {"matcher": {"id": "byName", "options": name}, "properties": listed}
+
+
+def alert_line(*values: float, colours: Sequence[str] = ("red",)) -> Steps:
+    """Give the steps that draw the line of an alert in a graph, whichever side of it is well."""
+    return ((None, "green"), *zip(values, colours, strict=True))
+
+
+def coloured(colours: dict[str, str]) -> list[Json]:
+    """Give series the same colour always, by their names."""
+    return [column(name, color={"mode": "fixed", "fixedColor": colour}) for name, colour in colours.items()]
 
 
 def stat(title: str, question: str, *queries: Json, width: int = 4, height: int = 4, **more: Any) -> Panel:

@@ -35,6 +35,18 @@ def now(expression: str, legend: str = "") -> Json:
     return metric(expression, legend, instant=True) | {"format": "time_series"}
 
 
+def happened(counts: str, label: str, legend: str = "") -> Json:
+    """Ask for counts by a label, leaving out what did not happen; where nothing did, one line says `none`.
+
+    Args:
+        counts: such as `increase(name_total[15m])`, without the sum.
+        label: by which it is added up.
+        legend: as for `metric`; the label's value where it is left out.
+    """
+    none = f'label_replace(sum({counts}) == 0, "{label}", "none", "", "")'
+    return metric(f"(sum by ({label}) ({counts}) > 0) or {none}", legend or f"{{{{{label}}}}}")
+
+
 def sql(text: str, *, time_series: bool = False) -> Json:
     """Ask PostgreSQL as the reader.
 
