@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-import yaml  # type: ignore[import-untyped]
+from tests.observability.rules import PROMETHEUS, load
 
-_PROJECT: Final = Path(__file__).parents[2]
-PAGE: Final = _PROJECT / "docs" / "metrics.md"
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PAGE: Final = PROMETHEUS.parent / "docs" / "metrics.md"
 PROGRAMS: Final = ("Of the collector", "Of the exporter")
 """The headings of the page."""
-_AIRFLOW: Final = _PROJECT / "prometheus" / "statsd-mapping.yml"
 _ROW: Final = re.compile(r"^\| `(tapekeeper_\w+)` \| (\w+) \| ((?:`\w+`(?:, )?)*) ?\|", re.MULTILINE)
 
 
@@ -49,6 +49,6 @@ def own_metrics(page: Path = PAGE) -> dict[str, Told]:
 
 def airflow_metrics() -> set[str]:
     """Return the names that Airflow's own metrics have behind statsd_exporter, the parts of its timers among them."""
-    mappings = yaml.safe_load(_AIRFLOW.read_text(encoding="utf-8"))["mappings"]
+    mappings = load(PROMETHEUS / "statsd-mapping.yml")["mappings"]
     names = {mapping["name"] for mapping in mappings if mapping.get("action") != "drop"}
     return names | {f"{name}_{part}" for name in names for part in ("sum", "count")}

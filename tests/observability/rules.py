@@ -11,15 +11,15 @@ import yaml  # type: ignore[import-untyped]
 
 PROMETHEUS: Final = Path(__file__).parents[2] / "prometheus"
 RUNBOOKS: Final = PROMETHEUS / "runbooks"
-RULE_FILES: Final = sorted((PROMETHEUS / "rules").glob("*.yml"))
-TEST_FILES: Final = sorted((PROMETHEUS / "tests").glob("*.yml"))
+_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The safe one, of C where there is one: the cases of budgets are long."""
 _METRIC: Final = re.compile(r"(?<![\w:])tapekeeper_\w+(?![\w:])")
 _FIRING: Final = re.compile(r'count\(ALERTS\{alertname="(\w+)", alertstate="firing"(.*)\}\)')
 
 
 def load(file: Path) -> Any:
     """Return what a YAML file holds."""
-    return yaml.safe_load(file.read_text(encoding="utf-8"))
+    return yaml.load(file.read_text(encoding="utf-8"), Loader=_LOADER)
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,24 @@ class Seen:
     firing: bool
 
 
-def rules() -> list[dict[str, Any]]:
+def rule_files(folder: Path = PROMETHEUS) -> list[Path]:
+    """Return the files of rules of a folder that is laid out as prometheus/."""
+    return sorted((folder / "rules").glob("*.yml"))
+
+
+def case_files(folder: Path = PROMETHEUS) -> list[Path]:
+    """Return the files with the rules' tests."""
+    return sorted((folder / "tests").glob("*.yml"))
+
+
+def rules(folder: Path = PROMETHEUS) -> list[dict[str, Any]]:
     """Return every rule, recording ones and alerts."""
-    return [rule for file in RULE_FILES for group in load(file)["groups"] for rule in group["rules"]]
+    return [rule for file in rule_files(folder) for group in load(file)["groups"] for rule in group["rules"]]
 
 
-def alerts() -> list[dict[str, Any]]:
+def alerts(folder: Path = PROMETHEUS) -> list[dict[str, Any]]:
     """Return every alert; some come more than once, with other labels."""
-    return [rule for rule in rules() if "alert" in rule]
+    return [rule for rule in rules(folder) if "alert" in rule]
 
 
 def metrics(expression: str) -> set[str]:

@@ -1,12 +1,11 @@
-"""The page of metrics is what the programs tell, and rules look at nothing else."""
+"""The page of metrics is what the programs tell."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
 
+import pytest
 from prometheus_client.core import Metric
 
 from collector.buffer import Buffer
@@ -15,23 +14,8 @@ from collector.exporter.cache import FamilyCache
 from collector.exporter.families import FAMILIES
 from collector.metrics import CollectorMetrics, Levels
 from tapekeeper.store.reader import Reader
-from tests.observability.rules import PROMETHEUS, RULE_FILES, TEST_FILES, load, metrics, rules
-
-PAGE = PROMETHEUS.parent / "docs" / "metrics.md"
-_ROW = re.compile(r"^\| `(tapekeeper_\w+)` \| (\w+) \| ((?:`\w+`(?:, )?)*) ?\|", re.MULTILINE)
-
-
-class Told(NamedTuple):
-    kind: str
-    labels: frozenset[str]
-
-
-def documented(heading: str) -> dict[str, Told]:
-    """Return the metrics of a part of the page, by name."""
-    part = PAGE.read_text(encoding="utf-8").split(f"## {heading}\n")[1].split("\n## ")[0]
-    rows = _ROW.findall(part)
-    assert len(rows) == part.count("\n| `"), "a row that this test cannot read"
-    return {name: Told(kind, frozenset(re.findall(r"\w+", labels))) for name, kind, labels in rows}
+from tests.observability.catalogue import PAGE, Told, documented
+from tests.observability.rule_checks import differences
 
 
 def published(families: Iterable[Metric]) -> dict[str, Told]:
@@ -47,48 +31,42 @@ def published(families: Iterable[Metric]) -> dict[str, Told]:
     return told
 
 
-def everything() -> set[str]:
-    """Return every name that a query may use."""
-    names = documented("Of the collector") | documented("Of the exporter")
-    parts = {
-        f"{name}_{part}"
-        for name, told in names.items()
-        if told.kind == "histogram"
-        for part in ("bucket", "sum", "count")
-    }
-    return set(names) | parts
+def of_the_collector(folder: Path) -> dict[str, Told]:
+    source = CollectorMetrics(Counters(), Buffer(1, 1), lambda: Levels(0, 0, 0, 0, 0, 0, 0), folder, "0")
+    return published(source.collect())
 
 
 def test_the_page_tells_the_metrics_of_the_collector(tmp_path: Path) -> None:
-    source = CollectorMetrics(Counters(), Buffer(1, 1), lambda: Levels(0, 0, 0, 0, 0, 0, 0), tmp_path, "0")
-    assert documented("Of the collector") == published(source.collect())
+    assert list(differences(documented("Of the collector"), of_the_collector(tmp_path))) == []
 
 
 def test_the_page_tells_the_metrics_of_the_exporter(module_database_url: str) -> None:
     cache = FamilyCache(FAMILIES, Reader(module_database_url, connect_timeout_seconds=10))
     for family in FAMILIES:
         cache.refresh(family)
-    assert documented("Of the exporter") == published(cache.collect())
+    assert list(differences(documented("Of the exporter"), published(cache.collect()))) == []
 
 
-def test_rules_look_at_metrics_that_exist() -> None:
-    for rule in rules():
-        assert metrics(rule["expr"]) - everything() == set(), rule
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("| `tapekeeper_build_info` |", "| `tapekeeper_build` |", "build_info is told and not documented"),
+        ("| `tapekeeper_build_info` |", "| `tapekeeper_build` |", "build is documented and not told"),
+        ("| counter | `reason` |", "| gauge | `reason` |", "reconnects_total is documented as"),
+        ("| counter | `reason` |", "| counter | `cause` |", "reconnects_total is documented as"),
+    ],
+)
+def test_a_page_that_tells_something_else_is_noticed(tmp_path: Path, old: str, new: str, told: str) -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert old in text
+    changed = tmp_path / "metrics.md"
+    changed.write_text(text.replace(old, new), encoding="utf-8")
+    found = differences(documented("Of the collector", changed), of_the_collector(tmp_path))
+    assert [sentence for sentence in found if told in sentence]
 
 
-def test_rules_ask_for_labels_that_exist() -> None:
-    names = documented("Of the collector") | documented("Of the exporter")
-    for file in RULE_FILES:
-        for name, selector in re.findall(r"\b(tapekeeper_\w+)\{([^}]*)\}", file.read_text(encoding="utf-8")):
-            assert set(re.findall(r"(\w+)[!=]=?", selector)) <= names[name].labels, (file.name, name)
-
-
-def test_cases_are_written_with_metrics_and_labels_that_exist() -> None:
-    names = documented("Of the collector") | documented("Of the exporter")
-    for file in TEST_FILES:
-        for series in [series["series"] for case in load(file)["tests"] for series in case["input_series"]]:
-            if not (name := series.split("{")[0]).startswith("tapekeeper_"):
-                continue
-            labels = set(re.findall(r'(\w+)="', series)) - {"job", "instance", "le"}
-            told = names.get(name) or names[name.removesuffix("_bucket")]
-            assert labels == told.labels, (file.name, series)
+def test_a_row_that_cannot_be_read_is_noticed(tmp_path: Path) -> None:
+    changed = tmp_path / "metrics.md"
+    changed.write_text(PAGE.read_text(encoding="utf-8").replace("| counter | `reason` |", "| counter | reason |"))
+    with pytest.raises(ValueError, match="Of the collector"):
+        documented("Of the collector", changed)
