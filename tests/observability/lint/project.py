@@ -86,8 +86,9 @@ def project(dashboards: Iterable[Dashboard]) -> Project:
 def _watched(rule: Mapping[str, Any], found: list[Use]) -> Watched:
     levels = set()
     for comparison, is_guard in comparisons(parse(rule["expr"])):
-        if is_guard and not _LIMIT.search(comparison.rhs.prettify()):
-            continue
+        is_state = str(comparison.op) == "==" and not is_guard
+        if not is_state and not _LIMIT.search(comparison.rhs.prettify()):
+            continue  # that there is anything at all is no line
         compared = list(uses(comparison.lhs))
         levels |= {use.metric for use in compared if use.is_level and len(compared) == 1}
     return Watched(frozenset(levels), frozenset(use.metric for use in found if use.counted_by))

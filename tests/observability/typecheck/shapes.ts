@@ -33,7 +33,8 @@ interface Kinds {
   heatmap: [Heatmap.Options, Heatmap.FieldConfig];
   histogram: [Histogram.Options, Histogram.FieldConfig];
   stat: [Stat.Options, Nothing];
-  'state-timeline': [StateTimeline.Options, StateTimeline.FieldConfig];
+  // The panel reads spanNulls, which its schema has forgotten: `useCustomConfig` in its module.tsx.
+  'state-timeline': [StateTimeline.Options, StateTimeline.FieldConfig & { spanNulls?: boolean | number }];
   'status-history': [StatusHistory.Options, StatusHistory.FieldConfig];
   table: [Table.Options, Table.FieldConfig];
   text: [Text.Options, Nothing];
