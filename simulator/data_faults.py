@@ -77,6 +77,24 @@ class DuplicatedRows(CandleFault):
     trade_seqs: tuple[Sequence, ...] = ()
 
 
+class LeftOutRows(RequestFault):
+    """Rows that the service has, and does not tell: a fraction of an answer, or without it the middle one."""
+
+    kind: Literal["left_out_rows"]
+    fraction: Fraction | None = None
+    """The same rows in every answer."""
+
+
+class OmittedPeriods(StandingFact):
+    """Rows of one time each that the venue does not have: those listed and a fraction of all."""
+
+    kind: Literal["omitted_periods"]
+    dataset: Literal["open_interest", "funding_rates"] = "open_interest"
+    times: tuple[Moment, ...] = ()
+    """Of the period or of the schedule, without the milliseconds that a funding is late."""
+    fraction: Fraction = 0.0
+
+
 class MissingMinutes(StandingFact):
     """True holes: minutes that the venue does not have; those listed and a fraction of all.
 

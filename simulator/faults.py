@@ -11,9 +11,11 @@ from simulator.data_faults import (
     DuplicatedRows,
     ExclusiveStart,
     LeftOutCandles,
+    LeftOutRows,
     MissingMinutes,
     MissingTrades,
     NoData,
+    OmittedPeriods,
     PriceJump,
     RetoldTrades,
     StopData,
@@ -130,6 +132,8 @@ AnyFault: TypeAlias = Annotated[
     | NoData
     | BadCandle
     | LeftOutCandles
+    | LeftOutRows
+    | OmittedPeriods
     | WrongVolume
     | PriceJump
     | DuplicatedRows

@@ -39,7 +39,7 @@ class AggTrades:
     def __len__(self) -> int:
         return len(self.number)
 
-    def select(self, wanted: npt.NDArray[np.bool_] | slice) -> AggTrades:
+    def select(self, wanted: npt.NDArray[np.bool_] | Int64Column | slice) -> AggTrades:
         """Return some of them."""
         return AggTrades(
             self.number[wanted],

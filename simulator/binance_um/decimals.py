@@ -1,23 +1,8 @@
-"""Numbers as the venue writes them: whole numbers of the last decimal, turned into text column by column."""
+"""Numbers as the venue writes them: whole numbers of the last decimal, and what they stand for."""
 
 from __future__ import annotations
 
-import numpy as np
-
 from tapekeeper.model.candle import Float64Column, Int64Column
-
-
-def place(decimals: int) -> str:
-    """Return the part of a %-template that one number with so many decimals needs."""
-    return f"%d.%0{decimals}d" if decimals else "%d"
-
-
-def parts(values: Int64Column, decimals: int) -> list[list[int]]:
-    """Return what fills such a place, for every value (0 or above): before the point, and behind it."""
-    if not decimals:
-        return [values.tolist()]
-    whole, rest = np.divmod(values, 10**decimals)
-    return [whole.tolist(), rest.tolist()]
 
 
 def as_floats(values: Int64Column, decimals: int) -> Float64Column:

@@ -8,9 +8,12 @@ from typing import Final, TypeAlias
 
 import orjson
 
+from simulator.binance_um.agg_trade_answers import WEIGHT, agg_trades
 from simulator.binance_um.exchange_info import exchange_info
+from simulator.binance_um.funding_answers import funding_info, funding_rates
 from simulator.binance_um.kline_answers import DEFAULT_LIMIT, klines
 from simulator.binance_um.limits import Pool
+from simulator.binance_um.open_interest_answers import open_interest_history
 from simulator.binance_um.request import UmRequest
 
 Answerer: TypeAlias = Callable[[UmRequest], bytes]
@@ -46,4 +49,8 @@ ENDPOINTS: Final[Mapping[str, Endpoint]] = {
     "fapi/v1/time": Endpoint(_time),
     "fapi/v1/exchangeInfo": Endpoint(exchange_info),
     "fapi/v1/klines": Endpoint(klines, weight=kline_weight),
+    "fapi/v1/aggTrades": Endpoint(agg_trades, weight=lambda _: WEIGHT),
+    "fapi/v1/fundingRate": Endpoint(funding_rates, pool="funding"),
+    "fapi/v1/fundingInfo": Endpoint(funding_info, pool="funding"),
+    "futures/data/openInterestHist": Endpoint(open_interest_history, pool="data"),
 }

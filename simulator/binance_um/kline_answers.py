@@ -9,12 +9,12 @@ import orjson
 
 from simulator.binance_um import errors
 from simulator.binance_um.contracts import Contract
-from simulator.binance_um.decimals import parts, place
 from simulator.binance_um.intervals import INTERVALS, MINUTES, following, longest, opening
 from simulator.binance_um.klines import Klines
 from simulator.binance_um.request import UmRequest
 from simulator.conditions import Conditions, Mask
 from simulator.data_faults import BadCandle, CandleFault, DuplicatedRows, LeftOutCandles, PriceJump, WrongVolume
+from simulator.lines import Lines
 from simulator.moments import MINUTE
 from tapekeeper.model.candle import Int64Column
 
@@ -41,7 +41,8 @@ def klines(request: UmRequest) -> bytes:
     found = _held(request, contract, interval, (start, end), window.limit)
     found = found.select(slice(0, window.limit) if start is not None else slice(-window.limit, None))
     told = told_klines(request.conditions, contract, found)
-    return b"[" + b",".join(_spoiled(request.conditions, contract, told, lines(contract, interval, told))) + b"]"
+    body = b"[" + rows(contract, interval, told)[:-1] + b"]"
+    return _spoiled(request.conditions, contract, told, body)
 
 
 def _held(request: UmRequest, contract: Contract, interval: str, window: tuple[int | None, int], limit: int) -> Klines:
@@ -98,31 +99,17 @@ def told_klines(conditions: Conditions, contract: Contract, found: Klines) -> Kl
     return found
 
 
-def lines(contract: Contract, interval: str, found: Klines) -> list[bytes]:
-    """Return each kline as the JSON array that tells it."""
-    price, quantity, quote = contract.price_decimals, contract.quantity_decimals, contract.quote_decimals
-    form = '[%d,"{p}","{p}","{p}","{p}","{q}",%d,"{v}",%d,"{q}","{v}","0"]'.format(
-        p=place(price), q=place(quantity), v=place(quote)
-    )
-    return [(form % row).encode() for row in zip(*columns(contract, interval, found), strict=True)]
-
-
-def columns(contract: Contract, interval: str, found: Klines) -> list[list[int]]:
-    """Return what fills the places of a line, in their order; the archive has the same."""
-    rows, price, quantity = found.rows, contract.price_decimals, contract.quantity_decimals
-    quote = contract.quote_decimals
-    filled = [found.opened.tolist()]
-    for row in rows[:4]:
-        filled += parts(row, price)
-    return [
-        *filled,
-        *parts(rows[4], quantity),
-        closings(interval, found).tolist(),
-        *parts(rows[5], quote),
-        rows[6].tolist(),
-        *parts(rows[7], quantity),
-        *parts(rows[8], quote),
-    ]
+def rows(contract: Contract, interval: str, told: Klines) -> bytes:
+    """Return the JSON arrays that tell klines, each with a comma behind it."""
+    lines, row = Lines(len(told)), told.rows
+    lines.put(b"[").number(told.opened)
+    for values in row[:4]:
+        lines.put(b',"').number(values, contract.price_decimals).put(b'"')
+    lines.put(b',"').number(row[4], contract.quantity_decimals).put(b'",').number(closings(interval, told))
+    lines.put(b',"').number(row[5], contract.quote_decimals).put(b'",').number(row[6])
+    lines.put(b',"').number(row[7], contract.quantity_decimals)
+    lines.put(b'","').number(row[8], contract.quote_decimals).put(b'","0"],')
+    return lines.join()
 
 
 def closings(interval: str, found: Klines) -> Int64Column:
@@ -144,13 +131,13 @@ def _change(fault: CandleFault, chosen: Mask, found: Klines) -> None:
             rows[1, positions] = rows[2, positions] * 99 // 100
 
 
-def _spoiled(conditions: Conditions, contract: Contract, told: Klines, made: list[bytes]) -> list[bytes]:
-    """Return the lines with closes put in that are no number."""
+def _spoiled(conditions: Conditions, contract: Contract, told: Klines, body: bytes) -> bytes:
+    """Return the answer with closes put in that are no number."""
     for fault in conditions.faults:
         if isinstance(fault, BadCandle) and fault.mode != "high_below_low":
             wrong = {"null": None, "nan": "NaN", "text": "not a price"}[fault.mode]
+            table = orjson.loads(body)
             for position in np.flatnonzero(conditions.chosen(fault, contract.symbol, told.opened)).tolist():
-                row = orjson.loads(made[position])
-                row[4] = wrong
-                made[position] = orjson.dumps(row)
-    return made
+                table[position][4] = wrong
+            body = orjson.dumps(table)
+    return body

@@ -10,7 +10,9 @@ from typing import Final
 from simulator.binance_um import errors
 from simulator.binance_um.agg_trades import AggTape
 from simulator.binance_um.contracts import Contract, Contracts
+from simulator.binance_um.funding import FundingMaker
 from simulator.binance_um.klines import KlineMaker
+from simulator.binance_um.open_interest import OpenInterestMaker
 from simulator.conditions import Conditions
 from simulator.market import Market
 
@@ -26,6 +28,8 @@ class UmData:
         self.contracts = Contracts(trades_per_day)
         self.tape = AggTape(market)
         self.klines = KlineMaker(self.tape)
+        self.open_interest = OpenInterestMaker(market, self.klines)
+        self.funding = FundingMaker(market)
 
 
 @dataclass(frozen=True, slots=True)
