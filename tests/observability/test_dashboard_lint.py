@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.observability.lint import house
+from tests.observability.lint import frame, house
 from tests.observability.lint.dashboard import Dashboard, Json, load
 from tests.observability.lint.example import example, panel
 from tests.observability.lint.project import Project, project
@@ -169,6 +169,12 @@ def test_a_planted_fault_is_found_by_its_rule_alone(rule: str, fault: Fault) -> 
 
 def test_every_rule_has_a_planted_fault() -> None:
     assert {rule for rule, _ in FAULTS} == {rule.__name__ for rule in house.RULES}
+
+
+def test_a_uid_that_is_too_long_for_grafana_is_found() -> None:
+    name = "a" * 30
+    too_long = Dashboard(name, {"uid": f"tapekeeper-{name}"})
+    assert list(frame.uid_is_fixed(too_long, surroundings())) == ["its uid has 41 characters, and Grafana takes 40"]
 
 
 def across(*changed: tuple[str, str]) -> list[Dashboard]:
