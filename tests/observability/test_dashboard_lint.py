@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml  # type: ignore[import-untyped]
 
 from tests.observability.lint import frame, house
 from tests.observability.lint.dashboard import Dashboard, Json, load
 from tests.observability.lint.example import example, panel
 from tests.observability.lint.project import Project, project
+from tests.observability.lint.promql import as_sent
+from tests.observability.test_rules import promtool
 
 DASHBOARDS = load()
 Fault = Callable[[Json], object]
@@ -46,6 +50,32 @@ def test_together_they_keep_the_rules_too() -> None:
 def as_text(found: dict[str, list[str]]) -> str:
     """Tell all findings, a line for each: pytest would show the first few."""
     return "".join(f"\n{rule}: {sentence}" for rule, sentences in found.items() for sentence in sentences)
+
+
+def as_rules(dashboards: list[Dashboard], folder: Path) -> Path:
+    """Write every expression as a rule, which is what promtool reads."""
+    asked = [query.text for dashboard in dashboards for query in dashboard.queries if query.language == "promql"]
+    group = {
+        "name": "dashboards",
+        "rules": [{"record": f"dashboards:{n}:asked", "expr": as_sent(text)} for n, text in enumerate(asked)],
+    }
+    file = folder / "asked.yml"
+    file.write_text(yaml.safe_dump({"groups": [group]}), encoding="utf-8")
+    return file
+
+
+def test_prometheus_itself_takes_every_expression(tmp_path: Path) -> None:
+    """The parser of our rules is one of a newer Prometheus."""
+    done = promtool("check", "rules", as_rules(DASHBOARDS, tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_an_expression_of_a_newer_prometheus_is_noticed(tmp_path: Path) -> None:
+    broken = example()
+    in_query("Frames", "sum(", "limitk(3, ")(broken.document)
+    done = promtool("check", "rules", as_rules([broken], tmp_path))
+    assert done.returncode == 1
+    assert "limitk" in done.stdout + done.stderr
 
 
 def test_the_example_keeps_them() -> None:

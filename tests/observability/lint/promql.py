@@ -54,15 +54,20 @@ class Use:
         return next((name for name in self.functions if name in COUNTS), None)
 
 
+def as_sent(expression: str) -> str:
+    """Return an expression as Grafana would send it, with something in place of its variables."""
+    for pattern, text in _INSTEAD:
+        expression = re.sub(pattern, text, expression)
+    return expression
+
+
 def parse(expression: str) -> promql_parser.Expr:
-    """Read an expression as Grafana would send it, with something in place of its variables.
+    """Read an expression with variables in it.
 
     Raises:
         ValueError: Prometheus would refuse it; the message says where.
     """
-    for pattern, text in _INSTEAD:
-        expression = re.sub(pattern, text, expression)
-    return promql_parser.parse(expression)
+    return promql_parser.parse(as_sent(expression))
 
 
 def uses(node: promql_parser.Expr, around: Use = Use("")) -> Iterator[Use]:
