@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from tapekeeper.local.postgresql import EmbeddedPostgres
+from tapekeeper.store.logins import ensure_logins
 from tapekeeper.store.migrate import migrate
 from tests.observability.live.stack import running_stack
 
@@ -28,8 +29,10 @@ def main() -> None:
         server = EmbeddedPostgres(Path(name) / "postgresql", options=_OPTIONS)
         try:
             with server:
-                migrate(server.url())
-                with running_stack(server.url(), Path(name), days=asked.days) as stack:
+                url = server.url("tapekeeper")
+                ensure_logins(url, [])
+                migrate(url)
+                with running_stack(url, Path(name), days=asked.days) as stack:
                     click.echo(f"prometheus  {stack.prometheus.url}")
                     click.echo(f"postgresql  {stack.reader_url}")
                     click.echo(f"collector   http://{stack.collector}/metrics")

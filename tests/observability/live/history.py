@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
-    from prometheus_client.core import Metric
     from prometheus_client.samples import Sample
 
     Numbers = NDArray[np.float64]
@@ -32,6 +31,8 @@ DAY: Final = 24 * HOUR
 DENSITY: Final = ((6 * HOUR, 30), (DAY, 60), (8 * DAY, 150), (40 * DAY, 600))
 """Up to how many seconds ago there is a sample every so many seconds. A range is drawn in some hundred points, and a
 rate needs two samples between two of them."""
+GAUGES_EVERY: Final = ((DAY, 120), (40 * DAY, 300))
+"""The same of what is no counter: Prometheus looks back five minutes for it."""
 LONGEST_BLOCK: Final = "1000h"
 STEADY: Final = ("_capacity", "_info", "_success", "_status", "_subscriptions", "_expected", "_connected", "_bytes")
 """Ends of the names of what hardly ever changes."""
@@ -88,13 +89,23 @@ def told_backwards(job: str, url: str, times: Numbers, *, counted_for: float) ->
         for sample in family.samples:
             if not sample.name.endswith("_created"):
                 labels = {**sample.labels, "job": job, "instance": instance(job)}
-                yield Series(sample.name, labels, _values(family, sample, times, counted_for))
+                if family.type in ("counter", "histogram"):
+                    values = _grown(sample.value / counted_for, times)
+                else:
+                    values = np.where(_is_told(times), _gauge(sample, times), np.nan)
+                yield Series(sample.name, labels, values)
 
 
-def _values(family: Metric, sample: Sample, times: Numbers, counted_for: float) -> Numbers:
+def _is_told(times: Numbers) -> NDArray[np.bool_]:
+    """Return which moments have a sample of a gauge."""
+    (recent, often), (_, seldom) = GAUGES_EVERY
+    told: NDArray[np.bool_] = (times % np.where(times[-1] - times < recent, often, seldom)) == 0
+    told[-1] = True
+    return told
+
+
+def _gauge(sample: Sample, times: Numbers) -> Numbers:
     now = times[-1]
-    if family.type in ("counter", "histogram"):
-        return _grown(sample.value / counted_for, times)
     if sample.name.endswith("_timestamp_seconds"):
         lag: Numbers = max(0.0, now - sample.value) * (0.5 + _noise(sample, times))
         return times - lag

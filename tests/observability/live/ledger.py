@@ -72,7 +72,7 @@ def _with_holes_that_stay(desk: Desk, week: Window, yesterday: int) -> None:
 
 def _with_work_left(desk: Desk, week: Window) -> None:
     """A run whose venue answered nonsense has failed, and of another one only some is done."""
-    desk.simulator.set_faults([{"kind": "malformed", "instrument": XRP, "from_request": 3, "to_request": 6}])
+    desk.simulator.set_faults([{"kind": "malformed", "instrument": XRP, "from_request": 8, "to_request": 9}])
     desk.backfill(XRP, week)
     month = Window(week.start - 3 * MICROSECONDS_PER_DAY, week.start)
     with BackfillJob(desk.settings) as job:

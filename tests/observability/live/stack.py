@@ -5,13 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-import psycopg2
-
 from tapekeeper.local.ports import LOOPBACK, free_port
+from tapekeeper.store.logins import Login, Role, ensure_logins
 from tests.observability.live.history import moments, parts, told_backwards, write_blocks
 from tests.observability.live.ledger import fill
 from tests.observability.live.recorded import record
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.observability.live.history import Part
-    from tests.observability.live.servers import Prometheus, Webhook
+    from tests.observability.live.servers import Prometheus
     from tests.support.collector import RunningCollector
     from tests.support.simulator import Simulator
 
@@ -50,7 +49,8 @@ class Stack:
     collector: str
     """host:port, whichever process listens there."""
     prometheus: Prometheus = field(init=False)
-    webhook: Webhook = field(init=False)
+    running_collector: RunningCollector = field(init=False)
+    """The one that was started last."""
     _collectors: ExitStack = field(default_factory=ExitStack)
 
     @property
@@ -58,13 +58,23 @@ class Stack:
         """Of the login that Grafana has."""
         return f"postgresql://{READER}:{_PASSWORD}@" + self.database_url.split("@", 1)[1]
 
-    def start_collector(self) -> RunningCollector:
-        """Start the collector, where it always listens; it has to be ended by its own means before the next one."""
+    def targets(self, alertmanager: str) -> dict[str, str]:
+        """Return what Prometheus has to scrape; there is no Airflow."""
+        return {
+            "collector": self.collector,
+            "exporter": self.exporter,
+            "alertmanager": alertmanager,
+            "airflow": "",
+        }
+
+    def start_collector(self) -> None:
+        """Start the collector where it always listens; the one before has to be gone."""
         port = self.collector.rsplit(":", 1)[1]
         settings = {"TAPEKEEPER_COLLECTOR_METRICS_PORT": port, "TOP_N_INSTRUMENTS": INSTRUMENTS}
-        return self._collectors.enter_context(
+        self.running_collector = self._collectors.enter_context(
             running_collector(self.database_url, self.simulator, self.folder, **settings)
         )
+        self.running_collector.wait_until_ready()
 
     def stop_collectors(self) -> None:
         """End whatever was started."""
@@ -78,15 +88,16 @@ def running_stack(database_url: str, folder: Path, *, days: float) -> Iterator[S
         simulator = running.enter_context(running_simulator("--limits", "off", "--quote-changes-per-second", "2"))
         fill(database_url, simulator)
         stack = Stack(database_url, folder, simulator, f"{LOOPBACK}:{free_port()}", f"{LOOPBACK}:{free_port()}")
-        _let_read(stack)
+        ensure_logins(database_url, [Login(READER, Role.DASHBOARD, _PASSWORD)])
         running.callback(stack.stop_collectors)
-        stack.start_collector().wait_until_ready()
+        stack.start_collector()
         running.enter_context(running_exporter(stack))
         blocks = _history(stack, parts(time.time(), days))
-        stack.webhook = running.enter_context(running_webhook())
-        alertmanager = running.enter_context(running_alertmanager(folder / "alertmanager", stack.webhook.url))
-        targets = {**_told_by(stack), "alertmanager": alertmanager, "airflow": ""}
-        stack.prometheus = running.enter_context(running_prometheus(folder / "prometheus", targets, history=blocks))
+        webhook = running.enter_context(running_webhook())
+        alertmanager = running.enter_context(running_alertmanager(folder / "alertmanager", webhook.url))
+        stack.prometheus = running.enter_context(
+            running_prometheus(folder / "prometheus", stack.targets(alertmanager), history=blocks)
+        )
         yield stack
 
 
@@ -98,19 +109,6 @@ def _history(stack: Stack, of: list[Part]) -> Path:
     blocks = write_blocks([*collector, *exporter], times, folder)
     record(blocks, of, folder)
     return blocks
-
-
-def _told_by(stack: Stack) -> dict[str, str]:
-    return {"collector": stack.collector, "exporter": stack.exporter}
-
-
-def _let_read(stack: Stack) -> None:
-    """Make the login that may read and no more, as the guide to the installation does."""
-    with closing(psycopg2.connect(stack.database_url)) as connection, connection, connection.cursor() as cursor:
-        cursor.execute(f"DROP ROLE IF EXISTS {READER}")
-        cursor.execute(f"CREATE ROLE {READER} LOGIN PASSWORD '{_PASSWORD}' IN ROLE tapekeeper_reader")
-        cursor.execute(f"ALTER ROLE {READER} SET default_transaction_read_only = on")
-        cursor.execute(f"ALTER ROLE {READER} SET statement_timeout = '30s'")
 
 
 @contextmanager
