@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -116,3 +117,21 @@ def test_a_gap_that_is_open_is_neither_lost_nor_filled_again(database: Database,
     assert done.returncode != 0
     assert f"repair or accept them first: {gap[0][0]}" in done.stderr
     assert count(database, "option_trades", "event_time", "<", day) == held > 0
+
+
+def test_the_books_of_the_work_are_made_smaller_as_it_is_documented(
+    database: Database, module_database_url: str
+) -> None:
+    document = (SCRIPT.parent / "operations.md").read_text(encoding="utf-8")
+    [block] = re.findall(r"^```sql\n(.*?)^```", document, re.MULTILINE | re.DOTALL)
+    rows(
+        database,
+        "SELECT ensure_day_partition('api_requests', day::date) FROM unnest(ARRAY[now(), '2020-01-01']) AS day",
+    )
+    command = [find_binaries().program("psql"), "-X", "-v", "ON_ERROR_STOP=1", module_database_url]
+    done = subprocess.run(
+        command, input=f"SET ROLE tapekeeper_owner;\n{block}", capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split("\n")[1:] == ["DROP TABLE", *["DELETE 0"] * 3, ""]
+    assert rows(database, "SELECT count(*) FROM pg_inherits WHERE inhparent = 'api_requests'::regclass") == [(1,)]

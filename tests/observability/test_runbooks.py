@@ -26,6 +26,7 @@ PROGRAMS: dict[tuple[str, ...], click.Command] = {
 def commands(book: Path) -> list[list[str]]:
     """Return the commands of this project in a runbook, in blocks and inside sentences, as lists of words."""
     text = re.sub(r"^```sql\n.*?^```", "", book.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r"\\\n\s*", " ", text)
     typed = re.findall(r"`((?:tapekeeper|python -m) [^`\n]*)`", text)
     typed += [line for line in text.splitlines() if line.startswith(("tapekeeper ", "python -m "))]
     return [shlex.split(command, comments=True) for command in typed]

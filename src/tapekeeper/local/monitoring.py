@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 PROMETHEUS: Final = "prometheus"
 ALERTMANAGER: Final = "alertmanager"
 PAGES: Final = "pages"
-RETENTION: Final = "15d"
-"""The rate of messages is compared with the last seven days."""
+RETENTION: Final = "35d"
+"""The rate of messages is compared with the last seven days, objectives are looked at over 30."""
 _GROUP: Final = "monitoring"
 _ANSWER_SECONDS: Final = 60.0
 

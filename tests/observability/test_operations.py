@@ -1,0 +1,49 @@
+"""docs/operations.md: the table of alerts is the one of the rules, and its commands exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Final
+
+from tests.observability.rules import RUNBOOKS, alerts
+from tests.observability.test_runbooks import commands, parse
+
+OPERATIONS: Final = Path(__file__).parents[2] / "docs" / "operations.md"
+_MEANING: Final = re.compile(r"^## What it means\n(.+?\.)(?:\s|$)", re.MULTILINE | re.DOTALL)
+_TABLE: Final = re.compile(r"^<!-- alerts -->\n(.*?)^<!-- end of alerts -->$", re.MULTILINE | re.DOTALL)
+
+
+def table(rules: list[dict[str, Any]]) -> str:
+    """Return the table of alerts: what each means is the first sentence of its runbook."""
+    severities: dict[str, list[str]] = {}
+    for rule in rules:
+        labels = rule["labels"]
+        told = f"{labels['severity']} ({labels['speed']})" if "speed" in labels else labels["severity"]
+        severities.setdefault(rule["alert"], []).append(told)
+    lines = ["| alert | severity | what it means |", "|---|---|---|"]
+    for name, told in severities.items():
+        meaning = _MEANING.search((RUNBOOKS / f"{name}.md").read_text(encoding="utf-8"))
+        assert meaning is not None, name
+        lines.append(f"| [{name}](../prometheus/runbooks/{name}.md) | {', '.join(told)} | {meaning[1]} |")
+    return "\n".join([*lines, ""])
+
+
+def test_every_alert_is_told_with_its_severity_and_what_it_means() -> None:
+    found = _TABLE.search(OPERATIONS.read_text(encoding="utf-8"))
+    assert found is not None
+    # Differs: what is told here goes between the two marks.
+    assert found[1] == table(alerts())
+
+
+def test_an_alert_that_is_not_told_or_has_another_severity_is_noticed() -> None:
+    rules = alerts()
+    changed = [{**rules[0], "labels": {**rules[0]["labels"], "severity": "none"}}, *rules[1:]]
+    assert len({table(rules), table(rules[1:]), table(changed)}) == 3
+
+
+def test_the_commands_exist() -> None:
+    found = commands(OPERATIONS)
+    assert len(found) > 5
+    for words in found:
+        parse(words)
