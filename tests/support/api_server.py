@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import time
 from contextlib import contextmanager
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 PROJECT: Final = Path(__file__).parents[2]
 START_SECONDS: Final = 120.0
 ANSWER_SECONDS: Final = 30.0
+METADATA: Final = "airflow.db"
 _PAUSE_SECONDS: Final = 0.2
+_NOWHERE: Final = "postgresql://nobody@127.0.0.1/nothing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,29 +48,44 @@ class ApiServer:
         return str(answer.json()["access_token"])
 
 
-@contextmanager
-def running_api_server(folder: Path, settings: Mapping[str, str], *, base_path: str = "") -> Iterator[ApiServer]:
-    """Run an api-server with these tapekeeper settings until the block ends.
+def make_metadata(folder: Path) -> Path:
+    """Return a SQLite file with Airflow's own tables, for as many api-servers as take a copy: it takes seconds."""
+    airflow = LocalAirflow(folder / "airflow", PROJECT, Credentials.load(folder / "credentials.json"))
+    migration, *_ = airflow.programs(metadata_url=_metadata_url(folder), tapekeeper_url=_NOWHERE, more={})
+    assert migration.name == MIGRATE
+    with _started(migration, folder / "migrate.log") as process:
+        if process.wait() != 0:
+            raise AssertionError((folder / "migrate.log").read_text(encoding="utf-8"))
+    return folder / METADATA
 
-    Its own metadata are in a SQLite file; `base_path` is where a proxy would show it, such as /airflow.
+
+@contextmanager
+def running_api_server(
+    folder: Path, metadata: Path, settings: Mapping[str, str], *, base_path: str = ""
+) -> Iterator[ApiServer]:
+    """Run an api-server with these tapekeeper settings and a copy of these metadata until the block ends.
+
+    `base_path` is where a proxy would show it, such as /airflow.
     """
     credentials = Credentials.load(folder / "credentials.json")
     airflow = LocalAirflow(folder / "airflow", PROJECT, credentials)
     url = airflow.url + base_path
+    shutil.copy(metadata, folder / METADATA)
     programs = airflow.programs(
-        metadata_url=f"sqlite:///{folder / 'airflow.db'}",
-        tapekeeper_url="postgresql://nobody@127.0.0.1/nothing",
+        metadata_url=_metadata_url(folder),
+        tapekeeper_url=_NOWHERE,
         more={**settings, "AIRFLOW__API__BASE_URL": url},
     )
-    named = {program.name: program for program in programs}
+    [api_server] = [program for program in programs if program.name == API_SERVER]
     log = folder / "api-server.log"
-    with _started(named[MIGRATE], folder / "migrate.log") as migration:
-        if migration.wait() != 0:
-            raise AssertionError((folder / "migrate.log").read_text(encoding="utf-8"))
-    with _started(named[API_SERVER], log) as process:
+    with _started(api_server, log) as process:
         _wait_until_it_answers(url, process, log)
         passwords = {ADMIN: credentials.admin_login_password, VIEWER: credentials.viewer_login_password}
         yield ApiServer(url, log, passwords)
+
+
+def _metadata_url(folder: Path) -> str:
+    return f"sqlite:///{folder / METADATA}"
 
 
 @contextmanager

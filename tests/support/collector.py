@@ -16,8 +16,6 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from tapekeeper.clock import MICROSECONDS_PER_MILLISECOND, MICROSECONDS_PER_SECOND, now_microseconds
-from tapekeeper.local.postgresql import EmbeddedPostgres
-from tapekeeper.store.migrate import migrate
 from tests.support.command_line import environment
 from tests.support.processes import wait_for
 from tests.support.simulator import PROJECT, running_simulator
@@ -32,6 +30,7 @@ if TYPE_CHECKING:
 EXPIRY: Final = 1_924_588_800_000
 BUSY: Final = ("ETH-27DEC30-9000-C", "ETH-27DEC30-9100-C", "ETH-27DEC30-9000-P", "ETH-27DEC30-9100-P")
 QUIET: Final = ("ETH-27DEC30-9200-C", "ETH-27DEC30-9200-P")
+NAMES: Final = (*BUSY, *QUIET)
 TRADES_PER_DAY: Final = 300_000
 FLUSH_SECONDS: Final = 0.3
 COMPLETENESS: Final[list[str]] = []
@@ -67,35 +66,18 @@ def settle(simulator: Simulator, names: list[str]) -> None:
     control(simulator, "/control/settle", {"instrument_names": names})
 
 
-def make_small(simulator: Simulator, trades_per_day: float = TRADES_PER_DAY) -> None:
-    """Leave nothing to follow but a few options that trade several times a second, and some that hardly do."""
-    listed = requests.get(
-        f"{simulator.base_url}/api/v2/public/get_instruments", params={"currency": "ETH", "kind": "option"}, timeout=30
-    ).json()["result"]
-    settle(simulator, [row["instrument_name"] for row in listed])
-    for name in BUSY:
-        list_option(simulator, name, trades_per_day)
-    for name in QUIET:
-        list_option(simulator, name, trades_per_day / 15)
-
-
 @contextmanager
-def small_world() -> Iterator[Simulator]:
-    """Run a world of a few options whose books change four times a second."""
-    with running_simulator("--quote-changes-per-second", "4") as simulator:
-        make_small(simulator)
+def small_world(*arguments: str, trades_per_day: float = TRADES_PER_DAY) -> Iterator[Simulator]:
+    """Run a world with nothing to follow but a few options that trade several times a second, and some that hardly do.
+
+    Books change as often as the simulator allows. No calendar lists anything at 08:00 UTC, in the middle of a test.
+    """
+    with running_simulator("--calendar", "off", "--quote-changes-per-second", "10", *arguments) as simulator:
+        for name in BUSY:
+            list_option(simulator, name, trades_per_day)
+        for name in QUIET:
+            list_option(simulator, name, trades_per_day / 15)
         yield simulator
-
-
-@contextmanager
-def own_server(folder: Path) -> Iterator[EmbeddedPostgres]:
-    """Run a server that a test may stop, with the tables in it."""
-    server = EmbeddedPostgres(folder / "postgresql", options={"fsync": "off"})
-    server.start()
-    migrate(server.url())
-    yield server
-    server.stop()
-    server.remove()
 
 
 @dataclass
@@ -125,11 +107,14 @@ class RunningCollector:
         return answer.status_code, answer.json()
 
     def wait_until_fresh(self, instruments: int) -> None:
-        """Wait until so many instruments have a verified feed, and all others that the venue's calendar lists."""
-        wait_for(lambda: instruments <= self._fresh() == self.metric("tapekeeper_instruments_expected"))
+        """Wait until so many instruments have a verified feed, and no other is followed."""
 
-    def _fresh(self) -> float:
-        return self.metric("tapekeeper_instruments_fresh")
+        def fresh() -> bool:
+            metrics = self.metrics()
+            found = {metrics[f"tapekeeper_instruments_{name}", ()] for name in ("fresh", "expected")}
+            return found == {instruments}
+
+        wait_for(fresh)
 
     def wait_until_ready(self) -> None:
         """Wait until /readyz says so."""
@@ -252,6 +237,11 @@ def wait_until_accounted(url: str, names: tuple[str, ...], moment: int | None = 
 
     wait_for(accounted)
     return now // MICROSECONDS_PER_MILLISECOND * MICROSECONDS_PER_MILLISECOND
+
+
+def let_it_stream(url: str, seconds: float = 1.0) -> None:
+    """Let market time pass: the world goes on by its own clock."""
+    wait_until_accounted(url, NAMES, now_microseconds() + int(seconds * MICROSECONDS_PER_SECOND))
 
 
 def gaps(url: str, name: str, dataset: str = "deribit.option_quotes") -> list[tuple[int, int, str, str]]:

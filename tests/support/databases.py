@@ -9,14 +9,25 @@ from typing import TYPE_CHECKING, Final
 import psycopg2
 from psycopg2 import sql
 
+from tapekeeper.local.postgresql import EmbeddedPostgres
 from tapekeeper.store.migrate import migrate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from tapekeeper.local.postgresql import EmbeddedPostgres
+    from pathlib import Path
 
 TEMPLATE: Final = "migrated"
+RELAXED: Final = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+"""Options of a server that does not wait for its disk."""
+
+
+@contextmanager
+def own_server(folder: Path) -> Iterator[EmbeddedPostgres]:
+    """Run a server that a test may stop, with the tables in it."""
+    with EmbeddedPostgres(folder / "postgresql", options=RELAXED) as server:
+        migrate(server.url())
+        yield server
+    server.remove()
 
 
 class Databases:

@@ -47,6 +47,15 @@ class Simulator:
         window = {"instrument": instrument, "start": start, "end": end, "resolution": resolution}
         return self._ask("GET", "/truth/candles", params=window)
 
+    def truth_klines(self, *, symbol: str, start: int, end: int, interval: str = "1m") -> Any:
+        """Return Binance's candles of a half-open window, in milliseconds, as the simulator knows them."""
+        window = {"symbol": symbol, "start": start, "end": end, "interval": interval}
+        return self._ask("GET", "/truth/binance_um/klines", params=window)
+
+    def set_binance_limits(self, **limits: float) -> None:
+        """Change what Binance grants; counts begin anew, and no ban is left."""
+        self._ask("POST", "/control/binance_um/limits", json=limits)
+
     def _ask(self, method: str, path: str, **options: Any) -> Any:
         answer = requests.request(method, f"{self.base_url}{path}", timeout=ANSWER_SECONDS, **options)
         answer.raise_for_status()

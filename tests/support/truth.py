@@ -41,6 +41,13 @@ def held_candles(url: str, instrument: str, window: Window, resolution_seconds: 
         return list(cursor.fetchall())
 
 
+def query(url: str, sql: str, *values: object) -> list[Row]:
+    """Return the rows of a query, with moments in UTC."""
+    with closing(psycopg2.connect(url, options="-c TimeZone=UTC")) as connection, connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        return list(cursor.fetchall())
+
+
 def one_value(url: str, sql: str) -> Any:
     """Return the only value of a query."""
     with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:

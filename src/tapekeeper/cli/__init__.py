@@ -6,7 +6,7 @@ import logging
 
 import click
 
-from tapekeeper.cli import backfill, check, explain, gaps, local, outages, repair, setup, status
+from tapekeeper.cli import backfill, binance, check, explain, gaps, local, outages, repair, setup, status
 from tapekeeper.cli.group import Commands
 
 
@@ -23,6 +23,7 @@ def main(*, verbose: bool) -> None:
     )
 
 
+backfill.backfill.add_command(binance.backfill_binance)
 for _command in (
     setup.logins,
     setup.migrate,

@@ -94,7 +94,7 @@ def backfill_perpetuals(*, as_json: bool, **typed: Any) -> None:
         planned = job.plan(_perpetuals_request(typed))
         if not as_json:
             _tell_plan(planned)
-        summary = _run_with_bar(job, planned)
+        summary = run_with_bar(job, planned)
     if as_json:
         print_json(summary.as_json())
     else:
@@ -158,7 +158,8 @@ def _tell_plan(planned: BackfillPlan) -> None:
     )
 
 
-def _run_with_bar(job: BackfillJob, planned: BackfillPlan) -> RunSummary:
+def run_with_bar(job: BackfillJob, planned: BackfillPlan) -> RunSummary:
+    """Run what was planned to its end, with a bar for people, and return the summary."""
     run_id = job.start(planned, run_key=f"shell/{uuid.uuid4()}")
     try:
         _work_with_bar(job, run_id, planned)

@@ -1,0 +1,148 @@
+"""Binance USD-M from end to end: what lands equals the truth, no limit is overrun, and a ban stops everybody."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from tests.support.command_line import json_of, run_tapekeeper, start_tapekeeper
+from tests.support.processes import wait_for
+from tests.support.simulator import Simulator
+from tests.support.truth import Row, one_value, query
+
+MILLISECONDS_PER_DAY = 86_400_000
+COLUMNS = ("open", "high", "low", "close", "volume", "quote_volume", "count")
+STORM: list[dict[str, Any]] = [
+    {"kind": kind, "probability": 0.1, "service": "binance_um", "method": "fapi/v1/klines"}
+    for kind in ("server_error", "cut", "truncated", "malformed", "wrong_window", "bad_candle")
+]
+
+
+@pytest.fixture
+def settings(database_url: str, simulator: Simulator) -> dict[str, str]:
+    simulator.set_binance_limits(weight=100_000)
+    return {
+        "TAPEKEEPER_DATABASE_URL": database_url,
+        "TAPEKEEPER_BINANCE_UM_REST_URL": simulator.base_url,
+        "TAPEKEEPER_BINANCE_UM_WEIGHT_PER_MINUTE": "100000",
+        "TAPEKEEPER_HTTP_TIMEOUT_SECONDS": "5",
+        "TAPEKEEPER_HTTP_BACKOFF_FIRST_SECONDS": "0.05",
+        "TAPEKEEPER_HTTP_BACKOFF_LONGEST_SECONDS": "1",
+        "TAPEKEEPER_HTTP_ATTEMPTS_MAXIMUM": "50",
+        "TAPEKEEPER_BACKFILL_ATTEMPTS_PER_CHUNK": "50",
+    }
+
+
+def backfill(settings: dict[str, str], *arguments: str, exit_code: int = 0) -> Any:
+    output, _ = run_tapekeeper(["backfill", "binance", *arguments], settings, exit_code=exit_code)
+    return json_of(output)
+
+
+@contextmanager
+def started(arguments: list[str], settings: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """Run the command, and end it if it has not ended by itself."""
+    process = start_tapekeeper(arguments, settings)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+def held(url: str, symbol: str) -> list[Row]:
+    return query(
+        url,
+        """
+        SELECT open_time, open, high, low, close, volume, cost, trade_count
+        FROM candles JOIN series USING (series_id) JOIN instruments USING (instrument_id)
+        WHERE venue = 'binance_um' AND name = %s ORDER BY open_time
+        """,
+        symbol,
+    )
+
+
+def told(simulator: Simulator, symbol: str, rows: list[Row]) -> list[Row]:
+    """Return the truth between the first and the last row that is held."""
+    first, last = (round(row[0].timestamp() * 1_000) for row in (rows[0], rows[-1]))
+    truth = simulator.truth_klines(symbol=symbol, start=first, end=last + 1)
+    moments = [datetime.fromtimestamp(moment / 1_000, UTC) for moment in truth["open_time"]]
+    return list(zip(moments, *(truth[column] for column in COLUMNS), strict=True))
+
+
+def test_what_lands_through_a_storm_equals_the_truth_and_again_nothing_changes(
+    settings: dict[str, str], database_url: str, simulator: Simulator
+) -> None:
+    simulator.set_faults(STORM)
+    summary = backfill(settings, "--symbol", "BTCUSDT,ETHUSDT", "--window-days", "5")
+    totals = summary["totals"]["candles"]
+    assert totals["state"] == "done"
+    assert totals["inserted"] == totals["requested"] >= 2 * (5 * 1_440 - 1)
+    assert totals["requests"] > totals["chunks_done"], "the storm was felt"
+    assert summary["records_per_second"] > 0
+    simulator.clear_faults()
+    for symbol in ("BTCUSDT", "ETHUSDT"):
+        rows = held(database_url, symbol)
+        assert rows == told(simulator, symbol, rows)
+    version = "SELECT array_agg((xmin, ctid)::text ORDER BY series_id, open_time)::text FROM candles"
+    before = one_value(database_url, f"{version} WHERE open_time < now() - interval '1 hour'")
+    again = backfill(settings, "--symbol", "BTCUSDT,ETHUSDT", "--window-days", "5", "--full-refresh")
+    assert again["totals"]["candles"]["updated"] == 0
+    assert one_value(database_url, f"{version} WHERE open_time < now() - interval '1 hour'") == before
+
+
+def test_what_the_venue_lacks_is_found_asked_for_twice_and_then_explained(
+    settings: dict[str, str], database_url: str, simulator: Simulator
+) -> None:
+    yesterday = int(time.time() * 1_000) // MILLISECONDS_PER_DAY * MILLISECONDS_PER_DAY - MILLISECONDS_PER_DAY
+    lost = [yesterday + minute * 60_000 for minute in (700, 701, 900)]
+    simulator.set_faults([{"kind": "missing_minutes", "instrument": "SOLUSDT", "open_times": lost}])
+    backfill(settings, "--symbol", "SOLUSDT", "--window-days", "3")
+    check = ["check", "--dataset", "binance_um.candles", "--window", "7d"]
+    run_tapekeeper(check, settings, exit_code=1)
+    run_tapekeeper(["repair"], {**settings, "TAPEKEEPER_REPAIR_PERMANENT_AFTER_HOURS": "0"})
+    run_tapekeeper(check, settings)
+    states = query(database_url, "SELECT state, missing FROM data_gaps ORDER BY window_start")
+    assert states == [("permanent", 2), ("permanent", 1)]
+    assert one_value(database_url, "SELECT sum(explained) FROM coverage") == 3
+
+
+def test_a_ban_stops_every_process(settings: dict[str, str], database_url: str, simulator: Simulator) -> None:
+    hasty = {**settings, "TAPEKEEPER_HTTP_INLINE_WAIT_LONGEST_SECONDS": "1"}
+    year = ["backfill", "binance", "--symbol", "BTCUSDT", "--window-days", "365"]
+    with started(year, hasty) as process:
+        wait_for(lambda: one_value(database_url, "SELECT count(*) FROM backfill_chunks WHERE state = 'done'") >= 3)
+        simulator.set_faults(
+            [{"kind": "too_many_requests", "service": "binance_um", "status": 418, "retry_after": 600}]
+        )
+        assert process.stderr is not None
+        # It was under way; all of its workers know by now.
+        assert any(line.startswith("going on in ") for line in process.stderr)
+        asked = simulator.state()["requests"]
+        # Another one that begins now does not even ask.
+        _, errors = run_tapekeeper(["backfill", "binance", "--symbol", "ETHUSDT"], hasty, exit_code=1)
+        assert "for our own rate budget" in errors
+        assert simulator.state()["requests"] == asked
+    assert simulator.state()["binance_um"]["refused"]["418"] <= 4, "one for each worker that was asking already"
+    assert "our address is banned" in query(database_url, "SELECT reason FROM api_requests WHERE status = 418")[0][0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--symbol", "BTCUSD"], "knows no instrument 'BTCUSD': did you mean BTCUSDT"),
+        (["--symbol", "BTCUSDT", "--interval", "1w"], "'1w' is not an interval of Binance: type one of 1m, 3m"),
+        (["--symbol", " "], "no instrument is chosen: choose at least one, such as BTCUSDT"),
+        (["--symbol", "BTCUSDT", "--window-days", "0"], "is not in the range"),
+    ],
+)
+def test_a_wrong_question_is_answered_with_what_to_type(
+    settings: dict[str, str], arguments: list[str], sentence: str
+) -> None:
+    _, errors = run_tapekeeper(["backfill", "binance", *arguments], settings, exit_code=2)
+    assert sentence in " ".join(errors.split())
