@@ -7,7 +7,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from grafana.generator import collector, overview
+from grafana.generator import airflow_database, backfill, collector, freshness, gaps, overview, quality
 
 if TYPE_CHECKING:
     from grafana.generator.dashboard import Dashboard
@@ -17,7 +17,8 @@ FOLDER: Final = Path(__file__).parents[1] / "dashboards"
 
 def all_dashboards() -> list[Dashboard]:
     """Give every dashboard, the home first."""
-    return [module.build() for module in (overview, collector)]
+    modules = (overview, collector, freshness, gaps, backfill, quality, airflow_database)
+    return [module.build() for module in modules]
 
 
 def differences(folder: Path) -> list[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from grafana.generator.links import runbook_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from grafana.generator.queries import Json
 
@@ -32,9 +32,12 @@ CALM: Final[Steps] = ((None, "green"),)
 PLAIN: Final[Steps] = ((None, "text"),)
 SHADED: Final[Json] = {"type": "color-background", "mode": "basic"}
 """Cells on the colour of their word or step."""
+MINUTE: Final = "time:YYYY-MM-DD HH:mm"
+"""Unit of a moment, in a table."""
 COLOURED: Final[Json] = {"type": "color-text"}
 """Cells whose text has the colour of its word or step."""
-_QUIET: Final = {"green": "dark-green"}
+QUIET: Final = {"green": "dark-green"}
+"""Colours for whole tiles and cells: bright green would outshine a red one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,8 @@ class Panel:
     more: Json | None = None
     """A link to the dashboard that tells more, by `leads_to`."""
     transformations: Sequence[Json] = ()
+    smallest_step: str | None = None
+    """Points lie at least so far apart, such as `1h`: `$__rate_interval` is then that, and counts are of an hour."""
 
     def as_json(self, number: int, column: int, row: int) -> Json:
         """Give the panel as the file holds it.
@@ -95,6 +100,8 @@ class Panel:
         }
         if links:
             panel["links"] = links
+        if self.smallest_step:
+            panel["interval"] = self.smallest_step
         if self.transformations:
             panel["transformations"] = list(self.transformations)
         return panel
@@ -118,7 +125,7 @@ class Panel:
         return defaults | {name: value for name, value in given.items() if value is not None}
 
 
-def named(texts: dict[float | int | str, tuple[str, str]]) -> list[Json]:
+def named(texts: Mapping[Any, tuple[str, str]]) -> list[Json]:
     """Show words and colours for values: `{1: ("GREEN", "green"), 0: ("RED", "red")}`."""
     options = {
         str(value): {"text": text, "color": colour, "index": n}
@@ -144,8 +151,8 @@ def coloured(colours: dict[str, str]) -> list[Json]:
 
 
 def stat(title: str, question: str, *queries: Json, width: int = 4, height: int = 4, **more: Any) -> Panel:
-    """Show one number, large, on the colour of its step; a whole tile of bright green would outshine a red one."""
-    more["steps"] = tuple((value, _QUIET.get(colour, colour)) for value, colour in more.get("steps", CALM))
+    """Show one number, large, on the colour of its step."""
+    more["steps"] = tuple((value, QUIET.get(colour, colour)) for value, colour in more.get("steps", CALM))
     options = {
         "colorMode": more.pop("color_mode", "background_solid"),
         "graphMode": more.pop("graph", "none"),
@@ -179,8 +186,10 @@ def graph(title: str, question: str, *queries: Json, width: int = 12, height: in
         "stacking": {"mode": "normal" if stacked else "none", "group": "A"},
         "thresholdsStyle": {"mode": "dashed" if lines else "off"},
     }
+    if lines or stacked:
+        custom |= {"axisSoftMin": 0}
     if lines:
-        custom |= {"axisSoftMin": 0, "axisSoftMax": 1.1 * max(lines)}
+        custom |= {"axisSoftMax": 1.1 * max(lines)}
     custom |= more.pop("custom", {})
     more.setdefault("coloured_by", "palette-classic")
     options = {"legend": legend, "tooltip": {"mode": "multi", "sort": "desc"}}

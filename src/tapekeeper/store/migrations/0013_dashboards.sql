@@ -79,12 +79,22 @@ CREATE INDEX backfill_chunks_failed_at ON backfill_chunks (finished_at) WHERE st
 CREATE VIEW quality_history AS
 SELECT
     run.finished_at, run.run_id, run.asked_by, run.window_start, run.window_end,
-    result.dataset, result.check_name, result.severity, result.status, result.checked, result.found, result.sample,
-    result.error, result.seconds
+    result.dataset, result.check_name, result.severity, result.status,
+    CASE
+        WHEN result.status = 'green' THEN 0 WHEN result.status = 'error' THEN 3 WHEN result.severity = 'warning' THEN 1 ELSE 2
+    END AS level,
+    result.checked, result.found, result.sample, result.error, result.seconds,
+    NOT EXISTS (
+        SELECT FROM quality_results AS later
+        JOIN quality_runs AS later_run USING (run_id)
+        WHERE later.run_id > result.run_id AND later.dataset = result.dataset AND later.check_name = result.check_name
+            AND later_run.finished_at IS NOT NULL
+    ) AS is_newest
 FROM quality_results AS result
 JOIN quality_runs AS run USING (run_id)
 WHERE run.finished_at IS NOT NULL;
 COMMENT ON VIEW quality_history IS 'what every check found in every run that ended';
+COMMENT ON COLUMN quality_history.is_newest IS 'no later run that ended did this check of this dataset';
 CREATE INDEX quality_runs_finished ON quality_runs (finished_at);
 
 CREATE VIEW quarantined_rows AS
@@ -118,14 +128,18 @@ COMMENT ON VIEW table_sizes IS 'room and rows of every table, with its partition
 
 CREATE VIEW partition_days AS
 SELECT
-    parent.relname::text AS table_name,
-    to_date(right(leaf.relname, 8), 'YYYYMMDD') AS day,
-    to_date(right(leaf.relname, 8), 'YYYYMMDD')::timestamp AT TIME ZONE 'UTC' AS day_start,
-    greatest(pg_stat_get_live_tuples(leaf.oid), leaf.reltuples::bigint, 0) AS rows_estimated,
-    pg_total_relation_size(leaf.oid) AS bytes
-FROM pg_inherits
-JOIN pg_class AS leaf ON leaf.oid = pg_inherits.inhrelid AND leaf.relkind = 'r'
-JOIN pg_class AS parent ON parent.oid = pg_inherits.inhparent AND parent.relnamespace = 'public'::regnamespace;
+    part.table_name, part.day, part.day::timestamp AT TIME ZONE 'UTC' AS day_start,
+    greatest(pg_stat_get_live_tuples(part.oid), part.reltuples::bigint, 0) AS rows_estimated,
+    pg_total_relation_size(part.oid) AS bytes
+FROM (
+    SELECT
+        leaf.oid, leaf.reltuples, parent.relname::text AS table_name,
+        -- Asked of every table there is when a condition on the day is applied first.
+        CASE WHEN leaf.relname ~ '_[0-9]{8}$' THEN to_date(right(leaf.relname, 8), 'YYYYMMDD') END AS day
+    FROM pg_inherits
+    JOIN pg_class AS leaf ON leaf.oid = pg_inherits.inhrelid AND leaf.relkind = 'r'
+    JOIN pg_class AS parent ON parent.oid = pg_inherits.inhparent AND parent.relnamespace = 'public'::regnamespace
+) AS part;
 COMMENT ON VIEW partition_days IS 'room and rows of every day that has a partition; rows are what the statistics say';
 
 -- Who is connected, never what they ask: the text of a statement can hold what is nobody's business.
@@ -133,11 +147,13 @@ CREATE FUNCTION connected_sessions()
 RETURNS TABLE (database text, login text, application text, state text, sessions bigint, longest_seconds double precision)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog AS $$
     SELECT
-        datname::text, usename::text, application_name, coalesce(state, 'unknown'), count(*),
+        datname::text, coalesce(usename::text, backend_type, 'unknown'),
+        coalesce(nullif(application_name, ''), backend_type, 'unknown'),
+        coalesce(state, 'unknown'), count(*),
         max(extract(epoch FROM clock_timestamp() - CASE WHEN state <> 'idle' THEN xact_start END))::double precision
     FROM pg_stat_activity
     WHERE datname IS NOT NULL
-    GROUP BY datname, usename, application_name, state
+    GROUP BY 1, 2, 3, 4
 $$;
 REVOKE EXECUTE ON FUNCTION connected_sessions() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION connected_sessions() TO tapekeeper_reader;
