@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from grafana.generator.collector_numbers import numbers
 from grafana.generator.dashboard import Dashboard
-from grafana.generator.feed import frames_received, rows_written
+from grafana.generator.feed import CHANNEL_COLOURS, frames_received, rows_written
 from grafana.generator.incidents import with_incidents
 from grafana.generator.links import leads_to
 from grafana.generator.panels import alert_line, coloured, column, graph, heatmap
@@ -60,6 +60,8 @@ def _usual() -> Panel:
         ),
         unit="percentunit",
         minimum=0,
+        legend="names",
+        overrides=coloured(CHANNEL_COLOURS),
         steps=alert_line(threshold("message_rate_ratio")),
         custom={"axisSoftMax": 1.5},
         alerts=("MessageRateDrop",),
@@ -138,7 +140,7 @@ def _latency() -> Panel:
         metric("max(instance:tapekeeper_ingest_latency_seconds:p99_5m)", "99 %"),
         unit="s",
         minimum=0.01,
-        maximum=100,
+        maximum=60,
         legend="names",
         custom={"scaleDistribution": {"type": "log", "log": 10}},
         steps=alert_line(threshold("ingest_latency_p99_seconds")),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from grafana.generator.panels import coloured, graph
 from grafana.generator.queries import metric
@@ -10,19 +10,22 @@ from grafana.generator.queries import metric
 if TYPE_CHECKING:
     from grafana.generator.panels import Panel
 
+CHANNEL_COLOURS: Final = {"book": "blue", "ticker": "light-blue", "trades": "purple", "other": "text"}
+"""None of them is that of an alert."""
+
 
 def frames_received(**more: Any) -> Panel:
     """Draw how much the venue sends; what comes on the side is one line."""
-    rates = "rate(tapekeeper_collector_messages_total[$__rate_interval])"
-    aside = f'label_replace({rates}, "channel", "other", "channel", "control|instrument|platform|unknown")'
+    main, rate = "book|ticker|trades", "rate(tapekeeper_collector_messages_total"
     return graph(
         "Frames received",
         "How much does the venue send, and what about?",
-        metric(f"sum by (channel) ({aside})", "{{channel}}"),
+        metric(f'sum by (channel) ({rate}{{channel=~"{main}"}}[$__rate_interval]))', "{{channel}}"),
+        metric(f'sum({rate}{{channel!~"{main}"}}[$__rate_interval]))', "other"),
         unit="mps",
         stacked=True,
         legend="names",
-        overrides=coloured({"book": "blue", "ticker": "light-blue", "trades": "purple", "other": "text"}),
+        overrides=coloured(CHANNEL_COLOURS),
         alerts=("FeedDisconnected",),
         **more,
     )

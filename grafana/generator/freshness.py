@@ -10,7 +10,7 @@ from grafana.generator.incidents import with_incidents
 from grafana.generator.links import leads_to
 from grafana.generator.numbers import budget_left, instruments_fresh, newest_tick
 from grafana.generator.objectives import BUDGET_STEPS, SPENT, completeness_budget_left, freshness_budget_left
-from grafana.generator.panels import SHADED, alert_line, column, graph, stat, table
+from grafana.generator.panels import QUIET, SHADED, alert_line, coloured, column, graph, stat, table
 from grafana.generator.queries import metric, now, sql
 from grafana.generator.rules import threshold
 from grafana.generator.transformations import MERGED, organised, value_columns
@@ -20,8 +20,15 @@ if TYPE_CHECKING:
     from grafana.generator.panels import Panel
 
 _BURN_WINDOWS: Final = {"5m": "5 min", "30m": "30 min", "1h": "1 hour", "6h": "6 hours", "3d": "3 days"}
+_WINDOW_COLOURS: Final = {
+    "5 min": "super-light-blue",
+    "30 min": "light-blue",
+    "1 hour": "blue",
+    "6 hours": "purple",
+    "3 days": "text",
+}
 _BURN_COLOURS: Final = ("yellow", "orange", "red")
-_TIMES: Final = "suffix: x"
+_TIMES: Final = "suffix:x"
 _STALEST: Final = """
 SELECT
     dataset AS "Dataset",
@@ -156,6 +163,7 @@ def _burn_rates() -> Panel:
         minimum=0,
         legend="names",
         steps=alert_line(*_burn_limits(), colours=_BURN_COLOURS),
+        overrides=coloured(_WINDOW_COLOURS),
         alerts=("FreshnessBudgetBurn",),
     )
 
@@ -166,8 +174,8 @@ def _ages() -> Panel:
         "How long ago did the newest event of each dataset happen?",
         metric(AGES, "{{dataset}}"),
         unit="s",
+        minimum=0,
         legend="names",
-        custom={"scaleDistribution": {"type": "log", "log": 10}},
         more=leads_to("tapekeeper-backfill", "Backfill"),
     )
 
@@ -193,7 +201,7 @@ def _complete() -> Panel:
         title: f'max by (dataset) (tapekeeper_completeness_ratio{{window="{window}"}})'
         for window, title in windows.items()
     } | {"Budget left": completeness_budget_left()}
-    budget = [{"color": colour, "value": value} for value, colour in BUDGET_STEPS]
+    budget = [{"color": QUIET.get(colour, colour), "value": value} for value, colour in BUDGET_STEPS]
     return table(
         "Held or explained",
         "How much of what was expected is held or explained, over the UTC days that are over?",

@@ -122,7 +122,7 @@ def _checks_red() -> Panel:
 
 def _chunks_failed() -> Panel:
     return stat(
-        "Backfill chunks failed",
+        "Chunks failed",
         "How many chunks of the backfills of the last day were given up?",
         now('sum(tapekeeper_backfill_chunks{state="failed"})', "chunks"),
         width=3,
@@ -173,7 +173,7 @@ def _alerts() -> Panel:
             )
         ],
         overrides=[
-            column("Alert", mappings=named({"None": ("No alert", "green")}), custom__width=190),
+            column("Alert", mappings=named({"None": ("No alert", "green")}), custom__width=215),
             column(
                 "Severity",
                 mappings=named({"critical": ("critical", "red"), "warning": ("warning", "orange")}),
@@ -181,7 +181,7 @@ def _alerts() -> Panel:
                 custom__width=90,
             ),
             column("State", custom__width=75),
-            column("For", unit="s", decimals=0, custom__width=85),
+            column("For", mappings=named({0: ("", "text")}), unit="s", decimals=0, custom__width=85),
         ],
         alerts=("TargetDown", "RuleEvaluationFailing", "StatusQueryFailing"),
         no_value="No rule runs: neither an alert nor the watchdog is told.",
@@ -194,12 +194,13 @@ def _datasets() -> Panel:
         "Age": datasets.AGES,
         "Rows": "max by (dataset) (tapekeeper_dataset_rows)",
         "Size": "max by (dataset) (tapekeeper_dataset_bytes)",
-        "Complete": 'max by (dataset) (tapekeeper_completeness_ratio{window="24h"})',
+        "Yesterday": 'max by (dataset) (tapekeeper_completeness_ratio{window="24h"})',
         "Gaps": "sum by (dataset) (tapekeeper_gaps_open)",
     }
     return table(
         "What is kept",
-        "How much of each dataset is in the database, how old is its newest event, and how complete was yesterday?",
+        "How much of each dataset is in the database, how old is its newest event, and how complete was yesterday? The "
+        "size is that of its table, which datasets may share.",
         *(metric(expression, instant=True) for expression in asked.values()),
         width=12,
         unit="short",
@@ -209,13 +210,14 @@ def _datasets() -> Panel:
             column(
                 "State",
                 mappings=datasets.STATES,
+                thresholds={"mode": "absolute", "steps": [{"color": "transparent", "value": None}]},
                 custom__cellOptions=SHADED,
                 custom__width=70,
             ),
             column("Age", unit="s", decimals=0, custom__width=80),
             column("Rows", unit="short", custom__width=90),
             column("Size", unit="decbytes", custom__width=90),
-            column("Complete", unit="percentunit", decimals=2, custom__width=90),
+            column("Yesterday", unit="percentunit", decimals=2, custom__width=90),
             column("Gaps", custom__width=60),
         ],
         more=leads_to("tapekeeper-airflow-database", "Airflow & database"),
