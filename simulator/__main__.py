@@ -7,8 +7,10 @@ import asyncio
 import sys
 import time
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
+from simulator.binance_archive.files import ArchiveTerms
 from simulator.binance_um.limits import UmTerms
 from simulator.books import MOST_CHANGES_PER_SECOND
 from simulator.deribit.stream.load import LoadTerms
@@ -16,7 +18,7 @@ from simulator.errors import ControlError
 from simulator.fault_basics import Fault
 from simulator.faults import parse_faults
 from simulator.limits import DEFAULT_COST, DEFAULT_TERMS, INSTRUMENTS_TERMS, STRICT_INSTRUMENTS_TERMS, Limits
-from simulator.moments import Clock
+from simulator.moments import HOUR, Clock, day_of, day_start
 from simulator.server import Address, Terms, make_application, serve
 
 _EXAMPLES = """examples:
@@ -95,6 +97,19 @@ def make_parser() -> argparse.ArgumentParser:
     binance.add_argument(
         "--binance-ban-seconds", type=float, default=120.0, help="length of the first ban (default: %(default)s)"
     )
+    binance.add_argument(
+        "--archive-header-from",
+        type=date.fromisoformat,
+        default=day_of(ArchiveTerms().header_from),
+        metavar="DATE",
+        help="first day whose files of klines and trades have a header (default: %(default)s)",
+    )
+    binance.add_argument(
+        "--archive-delay-hours",
+        type=float,
+        default=3.0,
+        help="how long after midnight files come (default: %(default)s)",
+    )
     load = parser.add_argument_group("load", "options that tick as fast as asked; what is sent is no part of the truth")
     load.add_argument("--load", type=float, metavar="RATE", help="frames each second, such as 25000")
     load.add_argument("--load-options", type=int, default=830, metavar="N", help="how many (default: %(default)s)")
@@ -155,6 +170,7 @@ def _terms(options: argparse.Namespace) -> Terms:
             weight_window_seconds=options.binance_window_seconds,
             ban_seconds=options.binance_ban_seconds,
         ),
+        archive=ArchiveTerms(day_start(options.archive_header_from), round(options.archive_delay_hours * HOUR)),
     )
 
 

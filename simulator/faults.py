@@ -6,6 +6,14 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from simulator.archive_faults import (
+    ArchiveAlteredRows,
+    ArchiveHeader,
+    ArchiveLeftOutRows,
+    ArchiveMissingFile,
+    ArchiveTruncated,
+    ArchiveWrongChecksum,
+)
 from simulator.data_faults import (
     BadCandle,
     DuplicatedRows,
@@ -145,6 +153,12 @@ AnyFault: TypeAlias = Annotated[
     | MissingTrades
     | RetoldTrades
     | StopData
+    | ArchiveMissingFile
+    | ArchiveWrongChecksum
+    | ArchiveTruncated
+    | ArchiveHeader
+    | ArchiveLeftOutRows
+    | ArchiveAlteredRows
     | WsCut
     | WsStall
     | WsDrop

@@ -19,6 +19,10 @@ class Recent(Generic[Key, Value]):
         self._weight = 0
         self._values: OrderedDict[Key, Value] = OrderedDict()
 
+    def held(self, key: Key) -> Value | None:
+        """Return the value of the key if it is held, without using it."""
+        return self._values.get(key)
+
     def get(self, key: Key, make: Callable[[], Value]) -> Value:
         """Return the value of the key, made now if it is not held."""
         try:

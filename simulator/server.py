@@ -11,6 +11,8 @@ from pathlib import Path
 from aiohttp import web
 
 from simulator.back_door import explain_errors
+from simulator.binance_archive.files import ArchiveTerms
+from simulator.binance_archive.http import ArchiveApi
 from simulator.binance_um.control import UmControl
 from simulator.binance_um.http import UmApi
 from simulator.binance_um.limits import UmLimits, UmTerms
@@ -58,6 +60,7 @@ class Terms:
     """Of each contract of Binance; None for as many as each has by itself."""
     binance: UmTerms = field(default_factory=UmTerms)
     """The limits of Binance."""
+    archive: ArchiveTerms = field(default_factory=ArchiveTerms)
 
 
 def make_application(terms: Terms, clock: Clock, limits: Limits, faults: tuple[Fault, ...] = ()) -> web.Application:
@@ -85,6 +88,7 @@ def make_application(terms: Terms, clock: Clock, limits: Limits, faults: tuple[F
     StreamControl(hub).add_routes(application.router)
     um_data = UmData(world.market, terms.binance_trades_per_day)
     UmApi(world, plan, counters, um_data, um_limits).add_routes(application.router)
+    ArchiveApi(world, plan, counters, um_data, terms.archive).add_routes(application.router)
     UmControl(world, plan, um_data, um_limits).add_routes(application.router)
     return application
 

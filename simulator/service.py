@@ -87,7 +87,12 @@ class HttpService(ABC):
             response = await self._answer(
                 request, question, Conditions(self._world.seed, (*self._plan.standing(), *fired))
             )
-        return await mistreatment.on_its_way(request, response, fired, self._world.seed, self._counters.arrived)
+        told = await mistreatment.on_its_way(request, response, fired, self._world.seed, self._counters.arrived)
+        return await self.deliver(request, told)
+
+    async def deliver(self, request: web.Request, response: web.StreamResponse) -> web.StreamResponse:  # noqa: ARG002
+        """Return the response in the way in which the service sends it."""
+        return response
 
     async def _answer(self, request: web.Request, question: Question, conditions: Conditions) -> web.Response:
         try:

@@ -1,0 +1,1 @@
+"""The public archive of Binance as the simulator plays it: zipped tables with their checksums."""
