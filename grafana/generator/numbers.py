@@ -57,5 +57,6 @@ def budget_left(title: str, question: str, expression: str, *, alerts: tuple[str
         mappings=SPENT,
         alerts=alerts,
         no_value="UNKNOWN",
+        unknown="orange",
         **more,
     )

@@ -102,7 +102,8 @@ def _complete_yesterday() -> Panel:
         steps=((None, "red"), (0.99, "orange"), (threshold("completeness_ratio"), "green")),
         alerts=("CompletenessBudgetBurn",),
         more=leads_to("tapekeeper-freshness", "Freshness & SLO"),
-        no_value="UNKNOWN",
+        no_value="NOT YET",
+        unknown="orange",
     )
 
 
@@ -117,6 +118,7 @@ def _checks_red() -> Panel:
         alerts=("QualityCheckFailed", "QualityRunOverdue"),
         more=leads_to("tapekeeper-quality", "Quality"),
         no_value="NONE RAN",
+        unknown="orange",
     )
 
 

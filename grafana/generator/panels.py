@@ -66,7 +66,9 @@ class Panel:
     mappings: Sequence[Json] = ()
     overrides: Sequence[Json] = ()
     no_value: str | None = None
-    """Shown on red where there is no data: what is unknown is not well."""
+    """Shown where there is no data, on `unknown`: what is not known is not well."""
+    unknown: str = "red"
+    """Another colour where a young installation cannot know yet."""
     said_when_empty: str | None = None
     """The same where nothing is well."""
     alerts: Sequence[str] = ()
@@ -118,7 +120,7 @@ class Panel:
             "custom": self.custom or None,
         }
         # The text alone would stand on the colour of the first step, which says that all is well.
-        nothing = {"text": self.no_value, "color": "red", "index": len(self.mappings)}
+        nothing = {"text": self.no_value, "color": self.unknown, "index": len(self.mappings)}
         unknown: Json = {"type": "special", "options": {"match": "null+nan", "result": nothing}}
         defaults: Json = {"color": color, "mappings": [*self.mappings, *([unknown] if self.no_value else [])]}
         defaults["thresholds"] = {"mode": "absolute", "steps": steps}
