@@ -15,7 +15,7 @@ from tests.observability.live.history import moments, parts, told_backwards, wri
 from tests.observability.live.ledger import fill
 from tests.observability.live.recorded import record
 from tests.observability.live.servers import answers, running_alertmanager, running_prometheus, running_webhook
-from tests.support.collector import running_collector
+from tests.support.collector import control, rows, running_collector
 from tests.support.command_line import environment
 from tests.support.processes import wait_for
 from tests.support.simulator import PROJECT, running_simulator
@@ -91,6 +91,7 @@ def running_stack(database_url: str, folder: Path, *, days: float) -> Iterator[S
         ensure_logins(database_url, [Login(READER, Role.DASHBOARD, _PASSWORD)])
         running.callback(stack.stop_collectors)
         stack.start_collector()
+        _interrupt(stack)
         running.enter_context(running_exporter(stack))
         blocks = _history(stack, parts(time.time(), days))
         webhook = running.enter_context(running_webhook())
@@ -99,6 +100,13 @@ def running_stack(database_url: str, folder: Path, *, days: float) -> Iterator[S
             running_prometheus(folder / "prometheus", stack.targets(alertmanager), history=blocks)
         )
         yield stack
+
+
+def _interrupt(stack: Stack) -> None:
+    """Cut the connections of the collector once, and wait until the holes are recorded."""
+    control(stack.simulator, "/control/cut", {"how": "reset"})
+    wait_for(lambda: bool(rows(stack.database_url, "SELECT FROM data_gaps WHERE cause = 'disconnect'")))
+    stack.running_collector.wait_until_ready()
 
 
 def _history(stack: Stack, of: list[Part]) -> Path:
