@@ -87,9 +87,9 @@ def fault(kind: str, **options: Any) -> dict[str, Any]:
 def test_the_longest_request_is_the_truth_row_by_row(simulator: Simulator, rest: DeribitRest, records: Records) -> None:
     window = Window(START, START + 5_000 * MINUTE.microseconds)
     answer = rest.candles(NAME, window, MINUTE)
-    assert len(answer.candles) == 5_000
+    assert len(answer.rows) == 5_000
     assert answer.rejected == ()
-    assert columns(answer.candles) == truth(simulator, window)
+    assert columns(answer.rows) == truth(simulator, window)
     assert records.outcomes() == [("ok", 200)]
     assert records[0].bytes > 100_000
 
@@ -99,22 +99,22 @@ def test_every_resolution_is_the_truth(name: str, simulator: Simulator, rest: De
     resolution = RESOLUTIONS[name]
     window = Window(START, START + 40 * resolution.microseconds)
     answer = rest.candles(NAME, window, resolution)
-    assert len(answer.candles) == 40
-    assert columns(answer.candles) == truth(simulator, window, resolution)
+    assert len(answer.rows) == 40
+    assert columns(answer.rows) == truth(simulator, window, resolution)
 
 
 @pytest.mark.parametrize("kind", ["number_forms", "exclusive_start"])
 def test_habits_of_the_venue_change_nothing(kind: str, simulator: Simulator, rest: DeribitRest) -> None:
     simulator.set_faults([fault(kind)])
-    assert columns(rest.candles(NAME, HOUR, MINUTE).candles) == truth(simulator, HOUR)
+    assert columns(rest.candles(NAME, HOUR, MINUTE).rows) == truth(simulator, HOUR)
 
 
 def test_before_the_listing_there_is_nothing(simulator: Simulator, rest: DeribitRest) -> None:
     before = Window(parse_moment("2016-12-01", now=0), parse_moment("2016-12-02", now=0))
-    assert len(rest.candles(NAME, before, MINUTE).candles) == 0
+    assert len(rest.candles(NAME, before, MINUTE).rows) == 0
     listed_at = rest.instrument(NAME).listed_at
     around = Window(listed_at - 3_600_000_000, listed_at + 3_600_000_000)
-    candles = rest.candles(NAME, around, MINUTE).candles
+    candles = rest.candles(NAME, around, MINUTE).rows
     assert columns(candles) == truth(simulator, around)
     assert 0 < len(candles) < 120
 
@@ -122,7 +122,7 @@ def test_before_the_listing_there_is_nothing(simulator: Simulator, rest: Deribit
 def test_the_open_candle_is_left_out(rest: DeribitRest) -> None:
     before = now_microseconds()
     window = Window(before - 5 * MINUTE.microseconds, before + 5 * MINUTE.microseconds)
-    last = int(rest.candles(NAME, window, MINUTE).candles.open_time[-1])
+    last = int(rest.candles(NAME, window, MINUTE).rows.open_time[-1])
     # Minutes may pass meanwhile, so that only the bounds are certain.
     assert before - 2 * MINUTE.microseconds < last <= now_microseconds() - MINUTE.microseconds
 
@@ -132,7 +132,7 @@ def test_a_clock_of_the_venue_that_is_ahead_makes_no_open_candle_a_closed_one(
 ) -> None:
     simulator.set_faults([fault("clock_skew", skew=3_600_000)])
     now = now_microseconds()
-    candles = rest.candles(NAME, Window(now - 5 * MINUTE.microseconds, now + MINUTE.microseconds), MINUTE).candles
+    candles = rest.candles(NAME, Window(now - 5 * MINUTE.microseconds, now + MINUTE.microseconds), MINUTE).rows
     assert int(candles.open_time[-1]) <= now_microseconds() - MINUTE.microseconds
 
 
@@ -142,14 +142,14 @@ def test_a_clock_of_the_venue_that_is_behind_leaves_out_what_is_not_over_there(
     simulator.set_faults([fault("clock_skew", skew=-3_600_000)])
     now = now_microseconds()
     recent = Window(now - 10 * MINUTE.microseconds, now)
-    assert len(rest.candles(NAME, recent, MINUTE).candles) == 0
-    assert columns(rest.candles(NAME, HOUR, MINUTE).candles) == truth(simulator, HOUR)
+    assert len(rest.candles(NAME, recent, MINUTE).rows) == 0
+    assert columns(rest.candles(NAME, HOUR, MINUTE).rows) == truth(simulator, HOUR)
 
 
 def test_missing_minutes_stay_missing(simulator: Simulator, rest: DeribitRest) -> None:
     gone = [START // 1_000, START // 1_000 + 7 * 60_000, START // 1_000 + 59 * 60_000]
     simulator.set_faults([{"kind": "missing_minutes", "open_times": gone}])
-    candles = rest.candles(NAME, HOUR, MINUTE).candles
+    candles = rest.candles(NAME, HOUR, MINUTE).rows
     assert len(candles) == 57
     assert columns(candles) == truth(simulator, HOUR)
 
@@ -157,7 +157,7 @@ def test_missing_minutes_stay_missing(simulator: Simulator, rest: DeribitRest) -
 def test_no_data_is_empty_and_no_error(simulator: Simulator, rest: DeribitRest, records: Records) -> None:
     simulator.set_faults([fault("no_data")])
     answer = rest.candles(NAME, HOUR, MINUTE)
-    assert (len(answer.candles), answer.rejected) == (0, ())
+    assert (len(answer.rows), answer.rejected) == (0, ())
     assert records.outcomes() == [("ok", 200)]
 
 
@@ -176,7 +176,7 @@ def test_bad_candles_are_kept_apart(mode: str, reason: str, simulator: Simulator
     answer = rest.candles(NAME, HOUR, MINUTE)
     expected = truth(simulator, HOUR)
     keep = [tick not in bad for tick in expected["ticks"]]
-    assert columns(answer.candles) == {
+    assert columns(answer.rows) == {
         name: [value for value, kept in zip(values, keep, strict=True) if kept] for name, values in expected.items()
     }
     assert [row.event_time for row in answer.rejected] == [tick * 1_000 for tick in bad]
@@ -226,7 +226,7 @@ def test_a_trouble_that_passes_is_waited_out(
     records: Records,
 ) -> None:
     simulator.set_faults([{**trouble, "to_request": TRIES - 1}])
-    assert columns(rest.candles(NAME, HOUR, MINUTE).candles) == truth(simulator, HOUR)
+    assert columns(rest.candles(NAME, HOUR, MINUTE).rows) == truth(simulator, HOUR)
     assert records.outcomes() == [("retry", status)] * (TRIES - 1) + [("ok", 200)]
     assert all(record.reason for record in records[:-1])
 
@@ -261,7 +261,7 @@ def test_a_slow_answer_is_waited_for_up_to_the_timeout(simulator: Simulator, rec
     simulator.set_faults([fault("slow", seconds=1)])
     client, rest = make_rest(simulator, records)
     with client:
-        assert columns(rest.candles(NAME, HOUR, MINUTE).candles) == truth(simulator, HOUR)
+        assert columns(rest.candles(NAME, HOUR, MINUTE).rows) == truth(simulator, HOUR)
 
 
 def test_an_unknown_instrument_is_told_with_names_written_alike(rest: DeribitRest, records: Records) -> None:

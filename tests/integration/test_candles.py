@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tapekeeper.clock import from_microseconds
+from tapekeeper.model.answer import RejectedRow
 from tapekeeper.model.backfill import RowCounts
-from tapekeeper.model.candle import Candles, RejectedRow
+from tapekeeper.model.candle import Candles
 from tapekeeper.model.window import Window
 from tapekeeper.store import candles as store
 from tapekeeper.store.database import Database, connect

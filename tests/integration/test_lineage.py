@@ -13,7 +13,7 @@ from tapekeeper.backfill.request import check_request
 from tapekeeper.clock import format_moment, from_microseconds, now_microseconds, parse_moment
 from tapekeeper.errors import ConfigInvalid
 from tapekeeper.http.request_log import RequestRecord
-from tapekeeper.model.candle import RejectedRow
+from tapekeeper.model.answer import RejectedRow
 from tapekeeper.model.gap import Cause, Loss, Sequences
 from tapekeeper.model.series import DERIBIT_OPTION_QUOTES, DERIBIT_OPTION_TRADES, DERIBIT_PERPETUAL_CANDLES, Dataset
 from tapekeeper.model.window import Window

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
 
     from tapekeeper.backfill.venue import CandleVenue, TradeVenue
+    from tapekeeper.model.answer import Answer
     from tapekeeper.model.backfill import BackfillRequest, Purpose
-    from tapekeeper.model.candle import CandleAnswer
+    from tapekeeper.model.candle import Candles
     from tapekeeper.settings import Settings
     from tapekeeper.store.database import Database
 
@@ -229,9 +230,9 @@ class _Worker:
         """Close what the thread opened."""
         self._tools.close()
 
-    def _commit(self, cursor: Cursor, chunk: Chunk, answer: CandleAnswer) -> RowCounts:
+    def _commit(self, cursor: Cursor, chunk: Chunk, answer: Answer[Candles]) -> RowCounts:
         """Write good rows, quarantine bad ones, settle the chunk: one transaction."""
-        rows = candles.write_candles(cursor, chunk.series_id, answer.candles)
+        rows = candles.write_candles(cursor, chunk.series_id, answer.rows)
         if not answer.rejected:
             runs.finish(cursor, chunk, self._owner, rows)
             return rows

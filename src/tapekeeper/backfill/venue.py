@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from tapekeeper.model.candle import CandleAnswer
+    from tapekeeper.model.answer import Answer
+    from tapekeeper.model.candle import Candles
     from tapekeeper.model.instrument import Instrument
     from tapekeeper.model.resolution import Resolution
     from tapekeeper.model.window import Window
@@ -20,7 +21,7 @@ class CandleVenue(Protocol):
         """Return the instrument; raise RequestRejected if there is none of this name."""
         ...
 
-    def candles(self, instrument_name: str, window: Window, resolution: Resolution) -> CandleAnswer:
+    def candles(self, instrument_name: str, window: Window, resolution: Resolution) -> Answer[Candles]:
         """Return what the venue tells about one window of at most one chunk."""
         ...
 

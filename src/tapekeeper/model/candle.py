@@ -49,23 +49,3 @@ class Candles:
         """Return no candles at all."""
         nothing = np.empty(0, dtype=np.float64)
         return cls(np.empty(0, dtype=np.int64), nothing, nothing, nothing, nothing, nothing, nothing)
-
-
-@dataclass(frozen=True, slots=True)
-class RejectedRow:
-    """A row that cannot be believed, kept as it came."""
-
-    event_time: int | None
-    """In microseconds since 1970, if the row says so."""
-    reason: str
-    """What is wrong with it, with the value."""
-    row: dict[str, object]
-    """The venue's own fields."""
-
-
-@dataclass(frozen=True, slots=True)
-class CandleAnswer:
-    """What a venue told about one window: the candles that can be believed, and the rows that cannot."""
-
-    candles: Candles
-    rejected: tuple[RejectedRow, ...] = ()

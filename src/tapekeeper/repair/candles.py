@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
 
     from tapekeeper.backfill.runner import WorkerTools
-    from tapekeeper.model.candle import CandleAnswer
+    from tapekeeper.model.answer import Answer
+    from tapekeeper.model.candle import Candles
     from tapekeeper.store.repair_claims import Claim
 
 
@@ -26,7 +27,7 @@ def fetch_candles(tools: WorkerTools, claim: Claim, rows_per_chunk: int) -> Fetc
         RequestRejected: the venue refuses for good.
     """
     series_id, is_clean = claim.gap.series_id, True
-    written: CandleAnswer | None = None
+    written: Answer[Candles] | None = None
     for window in cut([claim.gap.window], claim.resolution.microseconds, rows_per_chunk):
         if written is not None:
             tools.database.run(partial(_write, series_id=series_id, answer=written))
@@ -36,7 +37,7 @@ def fetch_candles(tools: WorkerTools, claim: Claim, rows_per_chunk: int) -> Fetc
     return Fetched(is_clean, partial(_write, series_id=series_id, answer=written))
 
 
-def _write(cursor: Cursor, series_id: int, answer: CandleAnswer | None) -> None:
+def _write(cursor: Cursor, series_id: int, answer: Answer[Candles] | None) -> None:
     if answer is not None:
-        candles.write_candles(cursor, series_id, answer.candles)
+        candles.write_candles(cursor, series_id, answer.rows)
         candles.quarantine(cursor, series_id, answer.rejected)

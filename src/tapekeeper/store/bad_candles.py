@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tapekeeper.clock import day_of, from_microseconds, to_microseconds
-from tapekeeper.model.candle import RejectedRow
+from tapekeeper.model.answer import RejectedRow
 from tapekeeper.store.account import Change, change_account
 from tapekeeper.store.candles import lock_series, quarantine
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from psycopg2.extensions import cursor as Cursor
 
-    from tapekeeper.model.candle import Candles, RejectedRow
+    from tapekeeper.model.answer import RejectedRow
+    from tapekeeper.model.candle import Candles
 
 INCOMING_TABLE: Final = """
     CREATE TEMPORARY TABLE IF NOT EXISTS incoming_candles (LIKE candles) ON COMMIT DELETE ROWS

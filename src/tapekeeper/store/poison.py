@@ -8,7 +8,7 @@ import psycopg2
 import psycopg2.errors
 
 from tapekeeper.errors import BadData, Stop, TapekeeperError
-from tapekeeper.model.candle import RejectedRow
+from tapekeeper.model.answer import RejectedRow
 from tapekeeper.model.gap import Cause, Sequences
 from tapekeeper.model.quote import Quote
 from tapekeeper.model.series import DERIBIT_OPTION_QUOTES, DERIBIT_OPTION_TRADES

@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from tapekeeper.clock import MICROSECONDS_PER_MILLISECOND, MILLISECONDS_MAXIMUM, format_moment
 from tapekeeper.errors import InvariantBroken, WindowMismatch
-from tapekeeper.model.candle import CandleAnswer, Candles, Float64Column, Int64Column, RejectedRow
+from tapekeeper.model.answer import Answer, RejectedRow
+from tapekeeper.model.candle import Candles, Float64Column, Int64Column
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,7 +94,7 @@ class CandleColumns:
             numbers[~finite] = math.nan
         return numbers
 
-    def believe(self, candles: Candles, window: Window, resolution: Resolution, now: int) -> CandleAnswer:
+    def believe(self, candles: Candles, window: Window, resolution: Resolution, now: int) -> Answer[Candles]:
         """Return the closed candles of a window, and apart from them the rows that contradict themselves.
 
         Args:
@@ -125,7 +126,7 @@ class CandleColumns:
             for row in sorted(self._reasons)
             if wanted[row]
         )
-        return CandleAnswer(candles.select(believed), rejected)
+        return Answer(candles.select(believed), rejected)
 
 
 def count_long_numbers(candles: Candles) -> int:

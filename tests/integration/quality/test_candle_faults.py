@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tapekeeper.clock import from_microseconds
-from tapekeeper.model.candle import RejectedRow
+from tapekeeper.model.answer import RejectedRow
 from tapekeeper.model.series import DERIBIT_PERPETUAL_CANDLES
 from tapekeeper.model.window import Window
 from tapekeeper.quality.checks.check import BadRow

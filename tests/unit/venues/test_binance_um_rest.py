@@ -64,7 +64,7 @@ def venue(*script: Any) -> Iterator[tuple[BinanceUmRest, Budget, ScriptedServer]
 
 def test_candles_are_asked_for_at_the_best_price_and_come_in_their_units() -> None:
     with venue(klines(4)) as (rest, budget, server):
-        candles = rest.candles("BTCUSDT", window(4), MINUTE).candles
+        candles = rest.candles("BTCUSDT", window(4), MINUTE).rows
         target = urlsplit(server.requests[0].split()[1])
         assert target.path == "/fapi/v1/klines"
         assert dict(parse_qsl(target.query)) == {
@@ -89,7 +89,7 @@ def test_candles_are_asked_for_at_the_best_price_and_come_in_their_units() -> No
 def test_a_window_without_an_open_time_asks_nothing_and_one_too_long_is_refused() -> None:
     with venue([]) as (rest, budget, _):
         inside = Window(window(1).start + 1, window(1).start + 1_000)
-        assert len(rest.candles("BTCUSDT", inside, MINUTE).candles) == 0
+        assert len(rest.candles("BTCUSDT", inside, MINUTE).rows) == 0
         with pytest.raises(ValueError, match="500 candles of 1m in one request: at most 499"):
             rest.candles("BTCUSDT", window(CANDLES_PER_REQUEST + 1), MINUTE)
         assert budget.taken == 0.0
@@ -126,7 +126,7 @@ def test_a_list_of_another_shape_is_bad_data(listed: object) -> None:
 
 def test_the_candle_that_is_still_open_is_left_out() -> None:
     now = (START_MS + 3 * STEP_MS + 1) * 1_000
-    assert len(parse_klines(klines(4), window(4), MINUTE, now).candles) == 3
+    assert len(parse_klines(klines(4), window(4), MINUTE, now).rows) == 3
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_a_row_that_contradicts_itself_is_put_aside_alone(field: int, value: obj
     rows = klines(3)
     rows[1][field] = value
     answer = parse_klines(rows, window(3), MINUTE, LONG_AFTER)
-    assert np.array_equal(answer.candles.open_time, np.array([START_MS, START_MS + 2 * STEP_MS]) * 1_000)
+    assert np.array_equal(answer.rows.open_time, np.array([START_MS, START_MS + 2 * STEP_MS]) * 1_000)
     (rejected,) = answer.rejected
     assert reason in rejected.reason
     assert list(rejected.row.values()) == rows[1]
@@ -172,7 +172,7 @@ def test_an_answer_that_cannot_be_believed_as_a_whole_is_bad_data(rows: object, 
 
 def test_no_candles_are_an_empty_answer() -> None:
     answer = parse_klines([], window(4), MINUTE, LONG_AFTER)
-    assert (len(answer.candles), answer.rejected) == (0, ())
+    assert (len(answer.rows), answer.rejected) == (0, ())
 
 
 def test_what_was_recorded_is_understood() -> None:
@@ -182,7 +182,7 @@ def test_what_was_recorded_is_understood() -> None:
     grid = Window(opened // week.microseconds * week.microseconds, opened + week.microseconds)
     with pytest.raises(WindowMismatch, match="multiple of 7d"):
         parse_klines(rows, grid, week, LONG_AFTER)  # weeks begin on Mondays there, which is no multiple of a week
-    candles = parse_klines(rows, grid, MINUTE, LONG_AFTER).candles
+    candles = parse_klines(rows, grid, MINUTE, LONG_AFTER).rows
     assert (candles.open[0], candles.volume[0], candles.cost[0]) == (0.0163479, 148976.11427815, 2434.19055334)
 
 

@@ -14,19 +14,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tapekeeper.errors import BadData, InvariantBroken, ParseFailure, WindowMismatch
-from tapekeeper.model.candle import CandleAnswer
+from tapekeeper.model.answer import Answer
+from tapekeeper.model.candle import Candles
 from tapekeeper.venues.candle_columns import VALUES
 from tapekeeper.venues.deribit.parse import CandleParser
 from tests.support.deribit_answers import COLUMNS, LONG_AFTER, MINUTE, START_MS, STEP_MS, good, window
 
 
-def parse(result: object, minutes: int = 4, now: int = LONG_AFTER) -> CandleAnswer:
+def parse(result: object, minutes: int = 4, now: int = LONG_AFTER) -> Answer[Candles]:
     return CandleParser().parse(result, window(minutes), MINUTE, now)
 
 
 def test_columns_keep_their_units_and_order() -> None:
     answer = parse(good(3))
-    candles = answer.candles
+    candles = answer.rows
     assert answer.rejected == ()
     assert candles.open_time.tolist() == [(START_MS + STEP_MS * minute) * 1_000 for minute in range(3)]
     assert candles.open_time.dtype == np.int64
@@ -42,7 +43,7 @@ def test_columns_keep_their_units_and_order() -> None:
 
 def test_numbers_may_change_their_form() -> None:
     exponents = b'{"status":"ok","ticks":[1.7184528e12],"open":[2.2e3],"high":[2200],"low":[2200.0],"close":[22E+2],'
-    candles = parse(orjson.loads(exponents + b'"volume":[1.423e-4],"cost":[0]}')).candles
+    candles = parse(orjson.loads(exponents + b'"volume":[1.423e-4],"cost":[0]}')).rows
     assert (candles.open_time[0], candles.open[0], candles.high[0]) == (START_MS * 1_000, 2200.0, 2200.0)
     assert (candles.low[0], candles.close[0], candles.volume[0]) == (2200.0, 2200.0, 0.0001423)
 
@@ -50,7 +51,7 @@ def test_numbers_may_change_their_form() -> None:
 @pytest.mark.parametrize("result", [{"status": "no_data"}, {**good(0), "status": "no_data"}, good(0)])
 def test_no_data_is_an_empty_answer(result: object) -> None:
     answer = parse(result)
-    assert (len(answer.candles), answer.rejected) == (0, ())
+    assert (len(answer.rows), answer.rejected) == (0, ())
 
 
 def test_a_filler_minute_is_a_candle_and_a_missing_minute_stays_missing() -> None:
@@ -61,19 +62,19 @@ def test_a_filler_minute_is_a_candle_and_a_missing_minute_stays_missing() -> Non
         result[name][1] = 99.0
     result["volume"][1] = result["cost"][1] = 0
     answer = parse(result)
-    assert ((answer.candles.open_time // 1_000 - START_MS) // STEP_MS).tolist() == [0, 2, 3]
+    assert ((answer.rows.open_time // 1_000 - START_MS) // STEP_MS).tolist() == [0, 2, 3]
     assert answer.rejected == ()
 
 
 def test_the_open_candle_is_left_out_until_the_instant_it_closes() -> None:
     closes_at = (START_MS + 3 * STEP_MS) * 1_000
-    assert len(parse(good(3), now=closes_at).candles) == 3
-    assert len(parse(good(3), now=closes_at - 1).candles) == 2
+    assert len(parse(good(3), now=closes_at).rows) == 3
+    assert len(parse(good(3), now=closes_at - 1).rows) == 2
 
 
 def test_more_than_one_open_candle_is_said_aloud(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        assert len(parse(good(4), now=(START_MS + STEP_MS) * 1_000).candles) == 1
+        assert len(parse(good(4), now=(START_MS + STEP_MS) * 1_000).rows) == 1
     assert caplog.messages == [
         "left out 3 candles of 1m that are not over yet: at most one can be, so the clocks differ"
     ]
@@ -83,7 +84,7 @@ def test_the_one_candle_before_the_window_that_we_asked_for_is_left_out() -> Non
     result = good(4)
     result["ticks"] = [tick - STEP_MS for tick in result["ticks"]]
     answer = parse(result)
-    assert answer.candles.open.tolist() == [101.0, 102.0, 103.0]
+    assert answer.rows.open.tolist() == [101.0, 102.0, 103.0]
     assert answer.rejected == ()
 
 
@@ -157,7 +158,7 @@ def test_a_row_that_cannot_be_believed_is_kept_apart_as_it_came(column: str, val
     result = good(3)
     result[column][1] = value
     answer = parse(result)
-    assert answer.candles.open.tolist() == [100.0, 102.0]
+    assert answer.rows.open.tolist() == [100.0, 102.0]
     (rejected,) = answer.rejected
     assert rejected.reason == reason
     assert rejected.event_time == (START_MS + STEP_MS) * 1_000
@@ -169,7 +170,7 @@ def test_a_row_without_a_time_is_kept_apart_too(tick: object) -> None:
     result = good(3)
     result["ticks"][1] = tick
     answer = parse(result)
-    assert answer.candles.open.tolist() == [100.0, 102.0]
+    assert answer.rows.open.tolist() == [100.0, 102.0]
     (rejected,) = answer.rejected
     assert rejected.event_time is None
     assert rejected.reason.startswith("ticks ")
@@ -188,7 +189,7 @@ def test_a_bad_row_that_is_still_open_or_not_asked_for_is_left_out_like_a_good_o
     result["ticks"] = [tick - STEP_MS for tick in result["ticks"]]
     result["high"][0] = result["high"][2] = None
     answer = parse(result, now=(START_MS + STEP_MS) * 1_000)
-    assert (answer.candles.open.tolist(), answer.rejected) == ([101.0], ())
+    assert (answer.rows.open.tolist(), answer.rejected) == ([101.0], ())
 
 
 @pytest.mark.parametrize(
@@ -213,7 +214,7 @@ def test_long_numbers_are_counted_and_kept(number: float, long: bool) -> None:
     parser = CandleParser()
     result = good(2)
     result["volume"][1] = number
-    candles = parser.parse(result, window(2), MINUTE, LONG_AFTER).candles
+    candles = parser.parse(result, window(2), MINUTE, LONG_AFTER).rows
     assert candles.volume[1] == number
     assert parser.long_numbers == int(long)
 
@@ -251,14 +252,14 @@ def answers(draw: st.DrawFn) -> dict[str, Any]:
 @given(answers())
 def test_every_row_is_either_believed_or_rejected_and_none_is_made_up(result: dict[str, Any]) -> None:
     answer = parse(result, minutes=MINUTES)
-    believed = (answer.candles.open_time // 1_000).tolist()
+    believed = (answer.rows.open_time // 1_000).tolist()
     rejected = [row.row["ticks"] for row in answer.rejected]
     assert sorted([*believed, *rejected]) == result["ticks"]
     for position, tick in enumerate(believed):
         row = result["ticks"].index(tick)
         for name in VALUES:
-            assert float(getattr(answer.candles, name)[position]) == result[name][row]
-    candles = answer.candles
+            assert float(getattr(answer.rows, name)[position]) == result[name][row]
+    candles = answer.rows
     for price in (candles.open, candles.close):
         assert np.all((candles.low <= price) & (price <= candles.high) & (price > 0))
     assert np.all((candles.volume >= 0) & (candles.cost >= 0))
@@ -280,7 +281,7 @@ columns = st.lists(st.integers(START_MS - 10**6, START_MS + 10**6) | odd_values,
 def test_nothing_but_bad_data_is_raised(result: dict[str, Any]) -> None:
     with contextlib.suppress(BadData):
         answer = parse(result)
-        assert len(answer.candles) + len(answer.rejected) <= len(result.get("ticks") or [])
+        assert len(answer.rows) + len(answer.rejected) <= len(result.get("ticks") or [])
 
 
 @given(json_values)

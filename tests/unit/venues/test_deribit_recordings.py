@@ -40,8 +40,8 @@ def test_a_recorded_chart_whose_last_candle_is_open() -> None:
     window = Window(ticks[0] * 1_000, ticks[-1] * 1_000 + MINUTE.microseconds)
     parser = CandleParser()
     answer = parser.parse(recorded.result, window, MINUTE, recorded.answered_at)
-    assert answer.candles.open_time.tolist() == [tick * 1_000 for tick in ticks[:-1]]
-    assert answer.candles.volume.tolist() == column(recorded, "volume")[:-1]
+    assert answer.rows.open_time.tolist() == [tick * 1_000 for tick in ticks[:-1]]
+    assert answer.rows.volume.tolist() == column(recorded, "volume")[:-1]
     assert answer.rejected == ()
     assert parser.long_numbers == 1
 
@@ -51,8 +51,8 @@ def test_a_recorded_chart_of_closed_candles() -> None:
     ticks = column(recorded, "ticks")
     window = Window(ticks[0] * 1_000, ticks[-1] * 1_000 + MINUTE.microseconds)
     answer = CandleParser().parse(recorded.result, window, MINUTE, recorded.answered_at or 0)
-    assert answer.candles.close.tolist() == column(recorded, "close")
-    assert answer.candles.cost.tolist() == column(recorded, "cost")
+    assert answer.rows.close.tolist() == column(recorded, "close")
+    assert answer.rows.cost.tolist() == column(recorded, "cost")
     assert answer.rejected == ()
 
 

@@ -84,7 +84,7 @@ def result(value: Any, now: int | None = LONG_AFTER) -> bytes:
 def test_candles_are_asked_for_so_that_both_ends_are_certain() -> None:
     with venue(result(good(4))) as deribit:
         answer = deribit.rest.candles("BTC-PERPETUAL", window(4), MINUTE)
-        assert len(answer.candles) == 4
+        assert len(answer.rows) == 4
         assert deribit.asked() == [
             (
                 "/api/v2/public/get_tradingview_chart_data",
@@ -102,14 +102,14 @@ def test_candles_are_asked_for_so_that_both_ends_are_certain() -> None:
 def test_a_window_off_the_grid_holds_the_open_times_inside_it() -> None:
     odd = Window(window(4).start - 59_999_999, window(4).end - 1)
     with venue(result(good(4))) as deribit:
-        assert len(deribit.rest.candles("BTC-PERPETUAL", odd, MINUTE).candles) == 4
+        assert len(deribit.rest.candles("BTC-PERPETUAL", odd, MINUTE).rows) == 4
         assert deribit.asked()[0][1]["start_timestamp"] == str(START_MS - 1)
 
 
 def test_a_window_without_an_open_time_is_empty_and_asks_nothing() -> None:
     inside = Window(window(1).start + 1, window(1).start + 1_000)
     with venue(result(good(4))) as deribit:
-        assert len(deribit.rest.candles("BTC-PERPETUAL", inside, MINUTE).candles) == 0
+        assert len(deribit.rest.candles("BTC-PERPETUAL", inside, MINUTE).rows) == 0
         assert deribit.asked() == []
 
 
@@ -129,7 +129,7 @@ def test_a_resolution_that_the_venue_lacks_is_refused_before_asking() -> None:
 
 def test_the_clock_of_the_venue_tells_which_candle_is_open() -> None:
     with venue(result(good(4), now=(START_MS + 3 * STEP_MS) * 1_000)) as deribit:
-        assert len(deribit.rest.candles("BTC-PERPETUAL", window(4), MINUTE).candles) == 3
+        assert len(deribit.rest.candles("BTC-PERPETUAL", window(4), MINUTE).rows) == 3
 
 
 @pytest.mark.parametrize("venue_now", [None, LONG_AFTER * 100])
@@ -140,7 +140,7 @@ def test_without_a_clock_of_the_venue_or_with_one_that_is_ahead_ours_tells(venue
     with venue(result(recent, now=venue_now)) as deribit:
         window_around = Window(this_minute - minute, this_minute + 62 * minute)
         answer = deribit.rest.candles("BTC-PERPETUAL", window_around, MINUTE)
-        assert answer.candles.open_time.tolist() == [this_minute - minute]
+        assert answer.rows.open_time.tolist() == [this_minute - minute]
 
 
 def test_an_answer_for_another_window_is_not_believed() -> None:

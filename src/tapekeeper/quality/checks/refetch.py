@@ -137,7 +137,7 @@ def _compare_candles(
     rows_per_chunk = offer_of(scope.dataset).rows_per_chunk(scope.settings)
     try:
         for window in cut([day.window], day.resolution.microseconds, rows_per_chunk):
-            candles = tools.venue.candles(day.name, window, day.resolution).candles
+            candles = tools.venue.candles(day.name, window, day.resolution).rows
             columns = (getattr(candles, name).tolist() for name in _CANDLE_VALUES)
             told |= zip(candles.open_time.tolist(), zip(*columns, strict=True), strict=True)
     except RequestRejected:

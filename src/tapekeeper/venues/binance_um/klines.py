@@ -11,7 +11,8 @@ import reprlib
 from typing import TYPE_CHECKING, Final
 
 from tapekeeper.errors import ParseFailure
-from tapekeeper.model.candle import CandleAnswer, Candles
+from tapekeeper.model.answer import Answer
+from tapekeeper.model.candle import Candles
 from tapekeeper.venues.candle_columns import CandleColumns
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ FIELDS: Final = (
 """As the venue's archive names them."""
 
 
-def parse_klines(result: object, window: Window, resolution: Resolution, now: int) -> CandleAnswer:
+def parse_klines(result: object, window: Window, resolution: Resolution, now: int) -> Answer[Candles]:
     """Return the closed candles of a window, in the units of `Candles`.
 
     Args:
@@ -45,7 +46,7 @@ def parse_klines(result: object, window: Window, resolution: Resolution, now: in
         if not isinstance(row, list) or len(row) != len(FIELDS):
             raise ParseFailure(f"a candle of Binance should be a list of {len(FIELDS)}, not {reprlib.repr(row)}")
     if not result:
-        return CandleAnswer(Candles.empty())
+        return Answer(Candles.empty())
     told = CandleColumns(dict(zip(FIELDS, map(list, zip(*result, strict=True)), strict=True)))
     candles = Candles(
         open_time=told.moments("open_time"),

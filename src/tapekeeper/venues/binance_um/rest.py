@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from tapekeeper.clock import MICROSECONDS_PER_MILLISECOND, now_microseconds
 from tapekeeper.errors import RequestRejected
-from tapekeeper.model.candle import CandleAnswer, Candles
+from tapekeeper.model.answer import Answer
+from tapekeeper.model.candle import Candles
 from tapekeeper.venues.binance_um.decisions import Decisions, Reply
 from tapekeeper.venues.binance_um.klines import parse_klines
 from tapekeeper.venues.binance_um.limits import (
@@ -70,7 +71,7 @@ class BinanceUmRest:
             )
         return listed[name]
 
-    def candles(self, instrument_name: str, window: Window, resolution: Resolution) -> CandleAnswer:
+    def candles(self, instrument_name: str, window: Window, resolution: Resolution) -> Answer[Candles]:
         """Return the closed candles whose open time lies in the window (klines).
 
         Args:
@@ -89,7 +90,7 @@ class BinanceUmRest:
         interval = interval_name(resolution)
         grid = window.clipped_to_grid(resolution.microseconds)
         if grid is None:
-            return CandleAnswer(Candles.empty())
+            return Answer(Candles.empty())
         parameters: dict[str, str | int] = {
             "symbol": instrument_name,
             "interval": interval,

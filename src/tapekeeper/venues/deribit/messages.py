@@ -14,7 +14,7 @@ import msgspec
 
 from tapekeeper.clock import MICROSECONDS_PER_MILLISECOND
 from tapekeeper.errors import ParseFailure
-from tapekeeper.model.candle import RejectedRow
+from tapekeeper.model.answer import RejectedRow
 from tapekeeper.model.instrument import Instrument
 from tapekeeper.venues.deribit.channels import ChannelKind, parse_channel
 from tapekeeper.venues.deribit.listings import ListingParser

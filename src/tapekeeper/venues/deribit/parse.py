@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tapekeeper.errors import ParseFailure
-from tapekeeper.model.candle import CandleAnswer, Candles
+from tapekeeper.model.answer import Answer
+from tapekeeper.model.candle import Candles
 from tapekeeper.venues.candle_columns import SIGNIFICANT_DIGITS, VALUES, CandleColumns, count_long_numbers
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class CandleParser:
         self.long_numbers = 0
         """Numbers so far with more than 15 significant digits; they are stored as the nearest double."""
 
-    def parse(self, result: object, window: Window, resolution: Resolution, now: int) -> CandleAnswer:
+    def parse(self, result: object, window: Window, resolution: Resolution, now: int) -> Answer[Candles]:
         """Return the closed candles of a window.
 
         Args:
@@ -52,7 +53,7 @@ class CandleParser:
         """
         columns = _columns(result)
         if columns is None:
-            return CandleAnswer(Candles.empty())
+            return Answer(Candles.empty())
         told = CandleColumns(columns)
         opens, high, low, close, volume, cost = (told.numbers(name) for name in VALUES)
         candles = Candles(told.moments("ticks"), opens, high, low, close, volume, cost)

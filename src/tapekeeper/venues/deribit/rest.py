@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from tapekeeper.clock import MICROSECONDS_PER_MILLISECOND, now_microseconds
 from tapekeeper.errors import ParseFailure, RequestRejected, TapekeeperError
-from tapekeeper.model.candle import CandleAnswer, Candles
+from tapekeeper.model.answer import Answer
+from tapekeeper.model.candle import Candles
 from tapekeeper.venues.deribit.decisions import Reply, UnknownInstrument, decide
 from tapekeeper.venues.deribit.limits import CANDLES_PER_REQUEST, REQUEST_WEIGHT, resolution_name
 from tapekeeper.venues.deribit.listings import ListingParser
@@ -51,7 +52,7 @@ class DeribitRest:
         """Counts what was left out of lists."""
         self._trade_history = TradeHistory(self._ask, self._names)
 
-    def candles(self, instrument_name: str, window: Window, resolution: Resolution) -> CandleAnswer:
+    def candles(self, instrument_name: str, window: Window, resolution: Resolution) -> Answer[Candles]:
         """Return the closed candles whose open time lies in the window (public/get_tradingview_chart_data).
 
         Args:
@@ -70,7 +71,7 @@ class DeribitRest:
         name = resolution_name(resolution)
         grid = window.clipped_to_grid(resolution.microseconds)
         if grid is None:
-            return CandleAnswer(Candles.empty())
+            return Answer(Candles.empty())
         reply = self._ask(
             "public/get_tradingview_chart_data",
             {

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tapekeeper.clock import MICROSECONDS_PER_MILLISECOND, MILLISECONDS_MAXIMUM
-from tapekeeper.model.candle import RejectedRow
+from tapekeeper.model.answer import RejectedRow
 from tapekeeper.model.trade import Side, Trade
 from tapekeeper.venues.deribit.wire import Milliseconds, Name, Ordinal, tolerated
 
