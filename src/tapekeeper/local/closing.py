@@ -39,14 +39,14 @@ def closing_table(installation: Installation, name: str, quality_run_id: int) ->
 
 
 def _monitoring(installation: Installation) -> list[tuple[str, str]]:
-    monitoring = installation.monitoring
-    prometheus = monitoring.prometheus_url
-    rows = [
-        ("Prometheus", prometheus if monitoring.prometheus else f"{_MISSING} on Debian: apt-get install prometheus"),
-    ]
-    if monitoring.alertmanager:
-        rows.append(("Alertmanager", monitoring.alertmanager_url))
-        rows.append(("", f"it calls nobody; what would be a call is in {installation.supervisor.log_file(PAGES)}"))
-    else:
-        rows.append(("Alertmanager", f"{_MISSING} on Debian: apt-get install prometheus-alertmanager"))
-    return rows
+    found = installation.monitoring
+    pages = installation.supervisor.log_file(PAGES)
+    prometheus = [found.prometheus_url] if found.prometheus else [f"{_MISSING} on Debian: apt-get install prometheus"]
+    alertmanager = [f"{_MISSING} on Debian: apt-get install prometheus-alertmanager"]
+    if found.alertmanager:
+        alertmanager = [found.alertmanager_url, f"calls nobody; what would be a call is in {pages}"]
+    grafana = [f"{_MISSING} put the server of its makers on the PATH, or: make compose-demo"]
+    if found.grafana.binary:
+        grafana = [found.grafana.url, f"{ADMIN}  password  {found.credentials.grafana_password}"]
+    rows = {"Prometheus": prometheus, "Alertmanager": alertmanager, "Grafana": grafana}
+    return [(name if line == 0 else "", text) for name, told in rows.items() for line, text in enumerate(told)]

@@ -44,6 +44,9 @@ class Credentials:
     """Of `viewer` in Airflow's user interface."""
     grafana_password: str
     """Of `admin` in Grafana."""
+    grafana_database_password: str
+    """Of the database login that dashboards read with."""
+    grafana_secret_key: str
     api_secret_key: str
     jwt_secret: str
     fernet_key: str

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 APPLICATION_LOGIN: Final = "tapekeeper_application"
 VIEWER_LOGIN: Final = "tapekeeper_viewer"
+GRAFANA_LOGIN: Final = "tapekeeper_grafana"
 AIRFLOW_LOGIN: Final = "airflow"
 DATABASE: Final = "tapekeeper"
 AIRFLOW_DATABASE: Final = AIRFLOW_LOGIN
@@ -30,6 +31,7 @@ def prepare_databases(server: EmbeddedPostgres, credentials: Credentials) -> lis
     logins = [
         Login(APPLICATION_LOGIN, Role.WRITER, credentials.application_password),
         Login(VIEWER_LOGIN, Role.READER, credentials.viewer_password),
+        Login(GRAFANA_LOGIN, Role.DASHBOARD, credentials.grafana_database_password),
         Login(AIRFLOW_LOGIN, Role.APART, credentials.airflow_password),
     ]
     ensure_logins(server.url(DATABASE), logins)

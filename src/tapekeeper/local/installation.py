@@ -27,7 +27,6 @@ from tapekeeper.local.databases import (
     prepare_databases,
 )
 from tapekeeper.local.monitoring import LocalMonitoring
-from tapekeeper.local.monitoring_binaries import find_monitoring
 from tapekeeper.local.ports import LOOPBACK
 from tapekeeper.local.postgresql import STOP_SECONDS, STOP_SIGNAL, EmbeddedPostgres
 from tapekeeper.local.private_files import private_folder, short_mark, write_private
@@ -45,7 +44,8 @@ SIMULATOR_SEED: Final = 7
 POSTGRESQL_SECONDS: Final = 60.0
 SIMULATOR_SECONDS: Final = 60.0
 COLLECTOR_SECONDS: Final = 60.0
-MONITORING_SECONDS: Final = 120.0
+MONITORING_SECONDS: Final = 300.0
+"""The first start of Grafana makes its tables, on a slow machine for minutes."""
 MIGRATION_SECONDS: Final = 300.0
 AIRFLOW_SECONDS: Final = 300.0
 """The first start after an installation compiles all of Airflow, on a slow machine for minutes."""
@@ -107,13 +107,11 @@ def running(
             tapekeeper_url=settings.database.url.get_secret_value(),
             more=own,
         )
-        binaries = find_monitoring(environment.get("PATH"))
-        monitoring = LocalMonitoring(
-            folder / "monitoring", clone, credentials, binaries.prometheus, binaries.alertmanager
-        )
+        monitoring = LocalMonitoring.find(folder / "monitoring", clone, credentials, environment.get("PATH"))
         watched = {COLLECTOR: collector.address, EXPORTER: collector.exporter_address}
         control = Path(tempfile.gettempdir()) / f"tapekeeper-{short_mark(folder)}"
-        programs = [postgresql, *simulators, *collector.programs(own), *monitoring.programs(watched), *components]
+        watchers = monitoring.programs(watched, f"{LOOPBACK}:{server.port}")
+        programs = [postgresql, *simulators, *collector.programs(own), *watchers, *components]
         supervisor = Supervisor(folder, control, programs, inherited, keep_open=held)
         installation = Installation(
             airflow, collector, monitoring, supervisor, settings, simulator_url, folder / "environment"
@@ -156,8 +154,8 @@ def _start(installation: Installation, server: EmbeddedPostgres, credentials: Cr
         client = AirflowClient(installation.airflow.url, ADMIN, credentials.admin_login_password)
         supervisor.wait_until(COMPONENTS, client.is_healthy, seconds=AIRFLOW_SECONDS)
         client.close()
-    if monitoring.jobs:
-        with console.step(" and ".join(job.capitalize() for job in monitoring.jobs)):
+    if monitoring.names:
+        with console.step(", ".join(monitoring.names)):
             supervisor.wait_until(monitoring.names, monitoring.is_ready, seconds=MONITORING_SECONDS)
 
 

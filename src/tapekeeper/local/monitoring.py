@@ -1,4 +1,4 @@
-"""Prometheus and Alertmanager of a local installation, as far as this machine has them.
+"""Prometheus, Alertmanager and Grafana of a local installation, as far as this machine has them.
 
 Rules and routes are those of the clone; only the addresses are this installation's, and nobody is called: what would be
 a call is a line in a log.
@@ -9,11 +9,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import requests
 
 from tapekeeper.errors import Stop
+from tapekeeper.local.grafana import GRAFANA, LocalGrafana
+from tapekeeper.local.monitoring_binaries import find_monitoring
 from tapekeeper.local.ports import LOOPBACK
 from tapekeeper.local.private_files import private_folder, write_private
 from tapekeeper.local.supervisor import Program
@@ -35,15 +37,23 @@ _ANSWER_SECONDS: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class LocalMonitoring:
-    """A Prometheus, an Alertmanager, and what Alertmanager calls."""
+    """A Prometheus, an Alertmanager, what Alertmanager calls, and a Grafana."""
 
     folder: Path
-    """Holds the data of both, and what is written for them."""
+    """Holds their data, and what is written for them."""
     clone: Path
     credentials: Credentials
     prometheus: str | None
     """The program, or None where there is none."""
     alertmanager: str | None
+    grafana: LocalGrafana
+
+    @classmethod
+    def find(cls, folder: Path, clone: Path, credentials: Credentials, search_path: str | None) -> Self:
+        """Return what this machine has on a PATH, by default that of this process."""
+        found = find_monitoring(search_path)
+        grafana = LocalGrafana(folder / GRAFANA, clone, credentials, found.grafana)
+        return cls(folder, clone, credentials, found.prometheus, found.alertmanager, grafana)
 
     @property
     def prometheus_url(self) -> str:
@@ -57,20 +67,21 @@ class LocalMonitoring:
 
     @property
     def jobs(self) -> list[str]:
-        """Those of the two that there are, which Prometheus watches as well."""
+        """Prometheus and Alertmanager as far as they are there, which Prometheus watches as well."""
         found = {ALERTMANAGER: self.alertmanager, PROMETHEUS: self.prometheus}
         return [job for job, program in found.items() if program]
 
     @property
     def names(self) -> list[str]:
         """All programs, in the order of start."""
-        return [*([PAGES] if self.alertmanager else []), *self.jobs]
+        return [*([PAGES] if self.alertmanager else []), *self.jobs, *self.grafana.names]
 
-    def programs(self, watched: Mapping[str, str]) -> list[Program]:
-        """Write what Prometheus and Alertmanager read, and return the programs, none where this machine has none.
+    def programs(self, watched: Mapping[str, str], postgresql: str) -> list[Program]:
+        """Write what the programs read, and return them, none where this machine has none.
 
         Args:
             watched: host and port to be scraped, by job of prometheus.yml.
+            postgresql: host and port of the database.
 
         Raises:
             Stop: the routes of Alertmanager cannot be written.
@@ -82,7 +93,8 @@ class LocalMonitoring:
             programs = [Program(PAGES, pages, self.folder, _GROUP), self._alertmanager(self.alertmanager)]
         if self.prometheus:
             programs.append(self._prometheus(self.prometheus, watched))
-        return programs
+        places = {"prometheus": self.prometheus_url, "alertmanager": self.alertmanager_url, "postgresql": postgresql}
+        return programs + self.grafana.programs(places, _GROUP)
 
     def targets(self) -> dict[str, str]:
         """Return whether each job that Prometheus has is up or down, or unknown as long as it was not scraped.
@@ -99,8 +111,13 @@ class LocalMonitoring:
         """Tell whether those that there are answer."""
         wanted = {self.prometheus_url: self.prometheus, self.alertmanager_url: self.alertmanager}
         try:
-            return all(
-                requests.get(f"{url}/-/ready", timeout=_ANSWER_SECONDS).ok for url, program in wanted.items() if program
+            return (
+                all(
+                    requests.get(f"{url}/-/ready", timeout=_ANSWER_SECONDS).ok
+                    for url, program in wanted.items()
+                    if program
+                )
+                and self.grafana.is_ready()
             )
         except requests.RequestException:
             return False

@@ -11,6 +11,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from tapekeeper.local.credentials import Credentials
+from tapekeeper.local.grafana import LocalGrafana
 from tapekeeper.local.monitoring import ALERTMANAGER, PAGES, PROMETHEUS, RETENTION, LocalMonitoring
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 CLONE = Path(__file__).parents[3]
 WATCHED = {"collector": "127.0.0.1:9101", "exporter": "127.0.0.1:9102"}
+POSTGRESQL = "127.0.0.1:5432"
 
 
 @pytest.fixture
@@ -25,7 +27,9 @@ def make(tmp_path: Path) -> Callable[..., LocalMonitoring]:
     credentials = Credentials.load(tmp_path / "credentials.json")
 
     def monitoring(prometheus: str | None = "/x/prometheus", alertmanager: str | None = "/x/am") -> LocalMonitoring:
-        return LocalMonitoring(tmp_path / "monitoring", CLONE, credentials, prometheus, alertmanager)
+        folder = tmp_path / "monitoring"
+        grafana = LocalGrafana(folder / "grafana", CLONE, credentials, None)
+        return LocalMonitoring(folder, CLONE, credentials, prometheus, alertmanager, grafana)
 
     return monitoring
 
@@ -46,7 +50,7 @@ def targets(monitoring: LocalMonitoring) -> dict[str, Any]:
 def test_rules_and_scrapes_are_those_of_the_clone(make: Callable[..., LocalMonitoring]) -> None:
     monitoring = make()
     for _ in range(2):
-        monitoring.programs(WATCHED)
+        monitoring.programs(WATCHED, POSTGRESQL)
     home = monitoring.folder / PROMETHEUS
     assert (home / "prometheus.yml").resolve() == CLONE / "prometheus" / "prometheus.yml"
     assert sorted(file.name for file in (home / "rules").glob("*.yml")) == sorted(
@@ -56,7 +60,7 @@ def test_rules_and_scrapes_are_those_of_the_clone(make: Callable[..., LocalMonit
 
 def test_every_target_has_an_address_of_this_installation_or_none(make: Callable[..., LocalMonitoring]) -> None:
     monitoring = make()
-    monitoring.programs(WATCHED)
+    monitoring.programs(WATCHED, POSTGRESQL)
     assert targets(monitoring) == {
         "airflow": [],
         "alertmanager": [f"127.0.0.1:{monitoring.credentials.alertmanager_port}"],
@@ -68,17 +72,17 @@ def test_every_target_has_an_address_of_this_installation_or_none(make: Callable
 
 def test_what_this_machine_lacks_is_neither_started_nor_watched(make: Callable[..., LocalMonitoring]) -> None:
     alone = make(alertmanager=None)
-    assert [program.name for program in alone.programs(WATCHED)] == alone.names == [PROMETHEUS]
+    assert [program.name for program in alone.programs(WATCHED, POSTGRESQL)] == alone.names == [PROMETHEUS]
     assert targets(alone)["alertmanager"] == []
     nothing = make(prometheus=None, alertmanager=None)
-    assert nothing.programs(WATCHED) == []
+    assert nothing.programs(WATCHED, POSTGRESQL) == []
     assert nothing.names == []
     assert nothing.is_ready()
 
 
 def test_everything_listens_on_loopback_alone(make: Callable[..., LocalMonitoring]) -> None:
     monitoring = make()
-    programs = {program.name: shlex.join(program.command) for program in monitoring.programs(WATCHED)}
+    programs = {program.name: shlex.join(program.command) for program in monitoring.programs(WATCHED, POSTGRESQL)}
     assert list(programs) == monitoring.names == [PAGES, ALERTMANAGER, PROMETHEUS]
     for name, port in ((PROMETHEUS, "prometheus_port"), (ALERTMANAGER, "alertmanager_port")):
         wanted = f"--web.listen-address=127.0.0.1:{getattr(monitoring.credentials, port)}"
@@ -91,7 +95,7 @@ def test_data_lies_in_its_folder_and_outlasts_the_week_that_rules_look_back(
     make: Callable[..., LocalMonitoring],
 ) -> None:
     monitoring = make()
-    programs = {program.name: program.command for program in monitoring.programs(WATCHED)}
+    programs = {program.name: program.command for program in monitoring.programs(WATCHED, POSTGRESQL)}
     assert f"--storage.tsdb.path={monitoring.folder}/prometheus/data" in programs[PROMETHEUS]
     assert f"--storage.path={monitoring.folder}/alertmanager/data" in programs[ALERTMANAGER]
     assert f"--storage.tsdb.retention.time={RETENTION}" in programs[PROMETHEUS]
@@ -100,7 +104,7 @@ def test_data_lies_in_its_folder_and_outlasts_the_week_that_rules_look_back(
 
 def test_whoever_would_be_called_is_a_log_on_this_machine(make: Callable[..., LocalMonitoring]) -> None:
     monitoring = make()
-    pages = monitoring.programs(WATCHED)[0]
+    pages = monitoring.programs(WATCHED, POSTGRESQL)[0]
     rendered = monitoring.folder / ALERTMANAGER / "alertmanager.yml"
     receivers = {receiver["name"]: receiver for receiver in yaml.safe_load(rendered.read_text())["receivers"]}
     called = {hook["url"] for receiver in receivers.values() for hook in receiver.get("webhook_configs", [])}
