@@ -13,6 +13,7 @@ from pathlib import Path
 from simulator.binance_archive.files import ArchiveTerms
 from simulator.binance_um.limits import UmTerms
 from simulator.books import MOST_CHANGES_PER_SECOND
+from simulator.cryptodatadownload.http import DEFAULT_KEY
 from simulator.deribit.stream.load import LoadTerms
 from simulator.errors import ControlError
 from simulator.fault_basics import Fault
@@ -110,6 +111,19 @@ def make_parser() -> argparse.ArgumentParser:
         default=3.0,
         help="how long after midnight files come (default: %(default)s)",
     )
+    dailies = parser.add_argument_group("cryptodatadownload", "daily candles of options")
+    dailies.add_argument(
+        "--cryptodatadownload-key", default=DEFAULT_KEY, help="the key it knows (default: %(default)s)"
+    )
+    dailies.add_argument(
+        "--cryptodatadownload-calls", type=float, default=600.0, help="calls in a window (default: %(default)s)"
+    )
+    dailies.add_argument(
+        "--cryptodatadownload-window-seconds",
+        type=float,
+        default=3_600.0,
+        help="length of that window, which slides (default: %(default)s)",
+    )
     load = parser.add_argument_group("load", "options that tick as fast as asked; what is sent is no part of the truth")
     load.add_argument("--load", type=float, metavar="RATE", help="frames each second, such as 25000")
     load.add_argument("--load-options", type=int, default=830, metavar="N", help="how many (default: %(default)s)")
@@ -170,6 +184,9 @@ def _terms(options: argparse.Namespace) -> Terms:
             weight_window_seconds=options.binance_window_seconds,
             ban_seconds=options.binance_ban_seconds,
         ),
+        cryptodatadownload_key=options.cryptodatadownload_key,
+        cryptodatadownload_calls=options.cryptodatadownload_calls,
+        cryptodatadownload_window_seconds=options.cryptodatadownload_window_seconds,
         archive=ArchiveTerms(day_start(options.archive_header_from), round(options.archive_delay_hours * HOUR)),
     )
 
@@ -186,10 +203,16 @@ def _problem(options: argparse.Namespace) -> str | None:
         return "--load has to be 0 or above, --load-options above 0"
     if options.replay_rate < 0 or options.replay_times < 1:
         return "--replay-rate has to be 0 or above, --replay-times above 0"
+    return _problem_of_services(options)
+
+
+def _problem_of_services(options: argparse.Namespace) -> str | None:
     if options.binance_trades_per_day is not None and options.binance_trades_per_day < 1:
         return "--binance-trades-per-day has to be above 0"
     if min(options.binance_weight, options.binance_window_seconds, options.binance_ban_seconds) <= 0:
         return "--binance-weight, --binance-window-seconds and --binance-ban-seconds have to be above 0"
+    if min(options.cryptodatadownload_calls, options.cryptodatadownload_window_seconds) <= 0:
+        return "--cryptodatadownload-calls and --cryptodatadownload-window-seconds have to be above 0"
     return None
 
 

@@ -19,6 +19,10 @@ from simulator.binance_um.limits import UmLimits, UmTerms
 from simulator.binance_um.request import UmData
 from simulator.control import Control
 from simulator.counters import Counters
+from simulator.cryptodatadownload.control import DailiesControl
+from simulator.cryptodatadownload.dailies import OptionDailies
+from simulator.cryptodatadownload.http import DEFAULT_KEY, DailiesApi
+from simulator.cryptodatadownload.throttle import Throttle
 from simulator.deribit.http import DeribitApi
 from simulator.deribit.stream.heartbeat import Patience
 from simulator.deribit.stream.hub import Hub
@@ -61,6 +65,9 @@ class Terms:
     binance: UmTerms = field(default_factory=UmTerms)
     """The limits of Binance."""
     archive: ArchiveTerms = field(default_factory=ArchiveTerms)
+    cryptodatadownload_key: str = DEFAULT_KEY
+    cryptodatadownload_calls: float = 600.0
+    cryptodatadownload_window_seconds: float = 3_600.0
 
 
 def make_application(terms: Terms, clock: Clock, limits: Limits, faults: tuple[Fault, ...] = ()) -> web.Application:
@@ -83,13 +90,20 @@ def make_application(terms: Terms, clock: Clock, limits: Limits, faults: tuple[F
     hub.add_routes(application)
     DeribitApi(world, plan, limits, counters).add_routes(application.router)
     um_limits = UmLimits(time.time, limits.enabled, terms.binance)
-    others = {"binance_um": um_limits.as_json}
+    throttle = Throttle(
+        time.monotonic, limits.enabled, terms.cryptodatadownload_calls, terms.cryptodatadownload_window_seconds
+    )
+    others = {"binance_um": um_limits.as_json, "cryptodatadownload": throttle.as_json}
     Control(world, plan, limits, counters, hub, others).add_routes(application.router)
     StreamControl(hub).add_routes(application.router)
     um_data = UmData(world.market, terms.binance_trades_per_day)
     UmApi(world, plan, counters, um_data, um_limits).add_routes(application.router)
     ArchiveApi(world, plan, counters, um_data, terms.archive).add_routes(application.router)
     UmControl(world, plan, um_data, um_limits).add_routes(application.router)
+    dailies = OptionDailies(world.market)
+    key = terms.cryptodatadownload_key
+    DailiesApi(world, plan, counters, dailies, throttle, key).add_routes(application.router)
+    DailiesControl(world, dailies, throttle).add_routes(application.router)
     return application
 
 

@@ -8,10 +8,10 @@ from simulator.binance_um import errors
 from simulator.binance_um.agg_trades import AggTrades
 from simulator.binance_um.contracts import Contract
 from simulator.binance_um.request import UmRequest, Window
-from simulator.binance_um.told import told_positions
 from simulator.conditions import Conditions
 from simulator.lines import Lines
 from simulator.moments import HOUR
+from simulator.told_rows import told_positions
 
 WEIGHT: Final = 20
 REACH: Final = 48 * HOUR

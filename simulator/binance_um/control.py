@@ -20,11 +20,11 @@ from simulator.binance_um.klines import COLUMNS
 from simulator.binance_um.limits import UmLimits, UmTerms
 from simulator.binance_um.open_interest import PERIODS
 from simulator.binance_um.request import UmData
-from simulator.binance_um.told import omitted
 from simulator.conditions import Conditions
 from simulator.errors import ControlError
 from simulator.fault_plan import FaultPlan
 from simulator.moments import DAY, MINUTE
+from simulator.told_rows import omitted
 from simulator.world import World
 
 _STRETCH: Final = 32 * DAY

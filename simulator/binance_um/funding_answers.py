@@ -10,7 +10,7 @@ from simulator.binance_um.contracts import Contract
 from simulator.binance_um.decimals import text
 from simulator.binance_um.funding import MARK_DECIMALS, RATE_DECIMALS, FundingRates
 from simulator.binance_um.request import UmRequest
-from simulator.binance_um.told import omitted, told_positions
+from simulator.told_rows import omitted, told_positions
 
 _DEFAULT_LIMIT: Final = 100
 _MOST: Final = 1_000

@@ -9,9 +9,9 @@ from simulator.binance_um.contracts import Contract
 from simulator.binance_um.intervals import MINUTES
 from simulator.binance_um.open_interest import PERIODS, OpenInterest
 from simulator.binance_um.request import UmRequest
-from simulator.binance_um.told import omitted, told_positions
 from simulator.lines import Lines
 from simulator.moments import DAY, HOUR, MINUTE
+from simulator.told_rows import omitted, told_positions
 
 REACH: Final = 30 * DAY
 _SLACK: Final = HOUR

@@ -1,0 +1,1 @@
+"""CryptoDataDownload as the simulator plays it: daily candles of Deribit's options."""
