@@ -180,6 +180,10 @@ FAULTS: list[tuple[str, Fault]] = [
     ),
     ("the_line_of_the_alert_is_drawn", in_defaults("Age of the newest tick", thresholds={"steps": [{"value": None}]})),
     ("the_line_of_the_alert_is_drawn", in_defaults("Connections", mappings=[], unit="short")),
+    (
+        "the_line_is_where_the_alert_begins",
+        in_defaults("Age of the newest tick", thresholds={"steps": [{"value": None}, {"value": 121}]}),
+    ),
     ("the_runbook_is_a_click_away", in_panel("Connections", lambda panel: panel.pop("links"))),
     ("the_runbook_is_a_click_away", in_query("Frames", "messages_total{channel", "decode_errors_total{channel")),
     ("links_lead_somewhere", leading_to("/d/tapekeeper-nowhere?${__url_time_range}")),

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 WITHOUT_PANEL: Final = frozenset({"Watchdog"})
 """Alerts that no panel leads to: this one is no trouble."""
 _LIMIT: Final = re.compile(r"\btapekeeper:\w+:(threshold|objective)\b")
-_ONLY_THE_LOWEST: Final = 1
 
 
 def the_line_of_the_alert_is_drawn(dashboard: Dashboard, project: Project) -> Iterator[str]:
@@ -26,6 +25,14 @@ def the_line_of_the_alert_is_drawn(dashboard: Dashboard, project: Project) -> It
     for panel, use in _uses(dashboard):
         if use.is_level and (alerts := project.alerts_on_level(use.metric)) and not _is_judged(panel):
             yield f"{at(panel)} shows {use.metric} without the line of {', '.join(sorted(alerts))}"
+
+
+def the_line_is_where_the_alert_begins(dashboard: Dashboard, project: Project) -> Iterator[str]:
+    """A step that was typed by hand stays where it is when the threshold moves."""
+    for panel, use in _uses(dashboard):
+        steps, begins = _steps(panel), project.begins(use.metric) if use.is_level else set()
+        if begins and steps and not begins & steps:
+            yield f"{at(panel)} has steps at {sorted(steps)}, and an alert on {use.metric} begins at {sorted(begins)}"
 
 
 def the_runbook_is_a_click_away(dashboard: Dashboard, project: Project) -> Iterator[str]:
@@ -60,9 +67,19 @@ def _uses(dashboard: Dashboard) -> Iterator[tuple[Json, Use]]:
 
 
 def _is_judged(panel: Json) -> bool:
+    has_words = any(part.get("mappings") for part in _fields(panel))
+    is_drawn = any(_LIMIT.search(target.get("expr", "")) for target in panel["targets"])
+    return bool(_steps(panel)) or has_words or is_drawn
+
+
+def _steps(panel: Json) -> set[float]:
+    """Return where a colour begins, without the lowest one, which has no beginning."""
+    told = [step["value"] for part in _fields(panel) for step in part.get("thresholds", {}).get("steps", [])]
+    return {value for value in told if value is not None}
+
+
+def _fields(panel: Json) -> list[Json]:
+    """Return what is said of all fields of a panel, and of single ones."""
     config = panel.get("fieldConfig", {})
-    told = [config.get("defaults", {})]
-    told += [{entry["id"]: entry["value"]} for part in config.get("overrides", []) for entry in part["properties"]]
-    has_steps = any(len(part.get("thresholds", {}).get("steps", [])) > _ONLY_THE_LOWEST for part in told)
-    has_words = any(part.get("mappings") for part in told)
-    return has_steps or has_words or any(_LIMIT.search(target.get("expr", "")) for target in panel["targets"])
+    overrides = [entry for part in config.get("overrides", []) for entry in part["properties"]]
+    return [config.get("defaults", {}), *({entry["id"]: entry["value"]} for entry in overrides)]

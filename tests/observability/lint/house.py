@@ -46,6 +46,7 @@ RULES: Final[tuple[Callable[[Dashboard, Project], Iterator[str]], ...]] = (
     sql_queries.sql_does_not_quote_variables,
     sql_queries.macros_hold_no_parenthesis,
     alert_lines.the_line_of_the_alert_is_drawn,
+    alert_lines.the_line_is_where_the_alert_begins,
     alert_lines.the_runbook_is_a_click_away,
     links.links_lead_somewhere,
     links.links_keep_the_time_range,
