@@ -70,6 +70,13 @@ def test_every_target_has_an_address_of_this_installation_or_none(make: Callable
     }
 
 
+def test_a_target_keeps_its_name_when_its_port_changes(make: Callable[..., LocalMonitoring]) -> None:
+    monitoring = make()
+    monitoring.programs(WATCHED, POSTGRESQL)
+    [collector] = yaml.safe_load((monitoring.folder / PROMETHEUS / "targets" / "collector.yml").read_text())
+    assert collector["labels"] == {"instance": "collector"}
+
+
 def test_what_this_machine_lacks_is_neither_started_nor_watched(make: Callable[..., LocalMonitoring]) -> None:
     alone = make(alertmanager=None)
     assert [program.name for program in alone.programs(WATCHED, POSTGRESQL)] == alone.names == [PROMETHEUS]
