@@ -9,11 +9,13 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 GUARD := $(BIN)/python -P -m tapekeeper.local.guard --grace-seconds 240 --
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo up test lint format types bench soak pins clean
+.PHONY: help venv demo up secrets compose-demo compose-down test lint format types bench soak pins clean
 
 help:
 	@echo "make demo     backfill the last 7 days from a simulated venue through Airflow, and look at them"
 	@echo "make up       the same from the live venue"
+	@echo "make secrets  the secrets of docker-compose.yml that are not there yet"
+	@echo "make compose-demo  the same as make demo in containers, with Prometheus and Grafana; make compose-down ends it"
 	@echo "make test     format, lint, types, import arrows, and all tests"
 	@echo "make lint     the linter and the import arrows alone; make format, make types likewise"
 	@echo "make bench    the benchmarks, side by side with the alternatives"
@@ -55,6 +57,15 @@ venv: .venv/runtime
 
 demo up: .venv/runtime
 	@$(GUARD) $(BIN)/tapekeeper $@ $(ARGS)
+
+secrets:
+	@sh docker/make-secrets.sh $(ARGS)
+
+compose-demo: .venv/runtime
+	@$(BIN)/python -P -m tapekeeper.local.compose up $(ARGS)
+
+compose-down: .venv/runtime
+	@$(BIN)/python -P -m tapekeeper.local.compose down $(ARGS)
 
 test: .venv/dev
 	@$(BIN)/ruff format --check .
