@@ -9,7 +9,7 @@ from grafana.generator.dashboard import Dashboard
 from grafana.generator.feed import CHANNEL_COLOURS, frames_received, rows_written
 from grafana.generator.incidents import with_incidents
 from grafana.generator.links import leads_to
-from grafana.generator.panels import alert_line, coloured, column, graph, heatmap
+from grafana.generator.panels import WARNING, alert_line, coloured, column, graph, heatmap
 from grafana.generator.queries import happened, metric
 from grafana.generator.rules import threshold
 
@@ -62,7 +62,7 @@ def _usual() -> Panel:
         minimum=0,
         legend="names",
         overrides=coloured(CHANNEL_COLOURS),
-        steps=alert_line(threshold("message_rate_ratio")),
+        steps=alert_line(threshold("message_rate_ratio"), colours=WARNING),
         custom={"axisSoftMax": 1.5},
         alerts=("MessageRateDrop",),
     )
@@ -78,7 +78,7 @@ def _reconnects() -> Panel:
         decimals=0,
         stacked=True,
         legend="names",
-        steps=alert_line(threshold("reconnects_in_15m")),
+        steps=alert_line(threshold("reconnects_in_15m"), colours=WARNING),
         alerts=("ReconnectStorm",),
     )
 
@@ -113,7 +113,7 @@ def _decode_errors() -> Panel:
         decimals=0,
         stacked=True,
         legend="names",
-        steps=alert_line(threshold("decode_errors_in_15m") + 1),
+        steps=alert_line(threshold("decode_errors_in_15m") + 1, colours=WARNING),
         alerts=("DecodeErrors",),
     )
 
@@ -143,7 +143,7 @@ def _latency() -> Panel:
         maximum=60,
         legend="names",
         custom={"scaleDistribution": {"type": "log", "log": 10}},
-        steps=alert_line(threshold("ingest_latency_p99_seconds")),
+        steps=alert_line(threshold("ingest_latency_p99_seconds"), colours=WARNING),
         alerts=("IngestLatencyHigh",),
     )
 
@@ -173,7 +173,7 @@ def _queues() -> Panel:
         minimum=0,
         maximum=1,
         legend="names",
-        steps=alert_line(threshold("queue_used_ratio")),
+        steps=alert_line(threshold("queue_used_ratio"), colours=WARNING),
         alerts=("QueueNearFull",),
     )
 

@@ -44,21 +44,19 @@ def _connections() -> Panel:
 
 
 def _latency() -> Panel:
-    limit = threshold("ingest_latency_p99_seconds")
     return stat(
         "Latency, 99 %",
         "Within what time from the event at the venue is all but one in a hundred committed?",
         now("max(instance:tapekeeper_ingest_latency_seconds:p99_5m)", "99 %"),
         width=_WIDTH,
         unit="s",
-        steps=((None, "green"), (limit / 2, "orange"), (limit, "red")),
+        steps=((None, "green"), (threshold("ingest_latency_p99_seconds"), "orange")),
         alerts=("IngestLatencyHigh",),
         no_value="UNKNOWN",
     )
 
 
 def _queues() -> Panel:
-    limit = threshold("queue_used_ratio")
     return stat(
         "Fullest queue",
         "How full is the memory between the feed and the database?",
@@ -66,7 +64,7 @@ def _queues() -> Panel:
         width=_WIDTH,
         unit="percentunit",
         decimals=1,
-        steps=((None, "green"), (limit / 2, "orange"), (limit, "red")),
+        steps=((None, "green"), (threshold("queue_used_ratio"), "orange")),
         alerts=("QueueNearFull",),
         no_value="UNKNOWN",
     )

@@ -11,8 +11,10 @@ from tapekeeper.status import STALE_AFTER_INTERVALS
 _NEWEST: Final = "tapekeeper_dataset_last_event_timestamp_seconds"
 AGES: Final = f"time() - max by (dataset) ({_NEWEST})"
 """How many seconds ago the newest event of each dataset happened."""
-INTERVAL_STEPS: Final[Steps] = ((None, "green"), (1, "orange"), (STALE_AFTER_INTERVALS, "red"))
-"""Colours of an age in intervals: late when new rows are due, stale as on the status page."""
+LATE_AFTER_INTERVALS: Final = 1.5
+"""Once an interval new rows come, and the newest candle is then as old as it is long, and what fetching it took."""
+INTERVAL_STEPS: Final[Steps] = ((None, "green"), (LATE_AFTER_INTERVALS, "orange"), (STALE_AFTER_INTERVALS, "red"))
+"""Colours of an age in intervals; stale as on the status page."""
 STATES: Final = named({0: ("fresh", "dark-green"), 1: ("late", "orange"), 2: ("stale", "red")})
 """Words and colours of what `states` gives."""
 
@@ -27,4 +29,5 @@ def ages_in_intervals() -> str:
 
 def states() -> str:
     """Ask whether each dataset is fresh (0), late (1) or stale (2)."""
-    return f"(({ages_in_intervals()}) > bool 1) + (({ages_in_intervals()}) > bool {STALE_AFTER_INTERVALS})"
+    limits = (LATE_AFTER_INTERVALS, STALE_AFTER_INTERVALS)
+    return " + ".join(f"(({ages_in_intervals()}) > bool {limit})" for limit in limits)

@@ -27,7 +27,7 @@ _WINDOW_COLOURS: Final = {
     "6 hours": "purple",
     "3 days": "text",
 }
-_BURN_COLOURS: Final = ("yellow", "orange", "red")
+_BURN_COLOURS: Final = ("orange", "red", "red")
 _TIMES: Final = "suffix:x"
 _STALEST: Final = """
 SELECT
@@ -133,6 +133,7 @@ def _stalest_feed() -> Panel:
         ),
         unit="s",
         steps=((None, "green"), (interval, "orange"), (2 * interval, "red")),
+        more=leads_to("tapekeeper-collector", "Collector"),
         no_value="NONE",
     )
 
@@ -183,8 +184,8 @@ def _ages() -> Panel:
 def _ages_in_intervals() -> Panel:
     return graph(
         "Age against what is expected",
-        "How old is each dataset, counted in the interval in which new rows are expected? From 1 on it is late, from 2 "
-        "on stale.",
+        "How old is each dataset, counted in the interval in which new rows are expected? From 1.5 on it is late, "
+        "from 2 on stale.",
         metric(ages_in_intervals(), "{{dataset}}"),
         unit=_TIMES,
         minimum=0,

@@ -19,8 +19,17 @@ from grafana.generator.transformations import MERGED, organised, value_columns
 if TYPE_CHECKING:
     from grafana.generator.panels import Panel
 
-_FIRING: Final = 'alertstate="firing", alertname!="Watchdog"'
 _WATCHDOG: Final = 'ALERTS{alertname="Watchdog", alertstate="firing"}'
+_SEVERITIES: Final = ("critical", "warning")
+_WARNINGS_IN_ORANGE: Final = [
+    column(
+        "warning",
+        thresholds={
+            "mode": "absolute",
+            "steps": [{"color": "dark-green", "value": None}, {"color": "orange", "value": 1}],
+        },
+    )
+]
 _OF_WHAT: Final = ("dataset", "check", "job", "instance", "channel", "queue", "table", "endpoint", "family", "speed")
 """Labels that tell what an alert is about."""
 
@@ -65,13 +74,18 @@ def build() -> Dashboard:
 
 
 def _alerts_firing() -> Panel:
+    firing = 'ALERTS{{alertstate="firing", severity="{severity}"}}'
     return stat(
         "Alerts firing",
-        "How many alerts fire, without the watchdog, which always does?",
-        now(f"count(ALERTS{{{_FIRING}}}) or on () 0 * {_WATCHDOG}", "alerts"),
+        "How many alerts fire that call somebody, and how many that can wait?",
+        *(
+            now(f"count({firing.format(severity=severity)}) or on () 0 * {_WATCHDOG}", severity)
+            for severity in _SEVERITIES
+        ),
         width=3,
         unit="short",
         steps=NONE_IS_WELL,
+        overrides=_WARNINGS_IN_ORANGE,
         alerts=("Watchdog",),
         no_value="NO RULES",
     )
@@ -108,13 +122,15 @@ def _complete_yesterday() -> Panel:
 
 
 def _checks_red() -> Panel:
+    red = 'sum(1 - tapekeeper_quality_check_status{{severity="{severity}"}})'
     return stat(
         "Checks red",
-        "How many quality checks found something the last time, or could not be done?",
-        now("sum(1 - tapekeeper_quality_check_status)", "checks"),
+        "How many quality checks found something the last time or could not be done: critical ones, and warnings?",
+        *(now(red.format(severity=severity), severity) for severity in _SEVERITIES),
         width=3,
         unit="short",
         steps=NONE_IS_WELL,
+        overrides=_WARNINGS_IN_ORANGE,
         alerts=("QualityCheckFailed", "QualityRunOverdue"),
         more=leads_to("tapekeeper-quality", "Quality"),
         no_value="NONE RAN",
@@ -129,7 +145,7 @@ def _chunks_failed() -> Panel:
         now('sum(tapekeeper_backfill_chunks{state="failed"})', "chunks"),
         width=3,
         unit="short",
-        steps=NONE_IS_WELL,
+        steps=((None, "green"), (1, "orange")),
         alerts=("BackfillFailedChunks", "BackfillStalled"),
         more=leads_to("tapekeeper-backfill", "Backfill"),
         no_value="UNKNOWN",
@@ -139,7 +155,7 @@ def _chunks_failed() -> Panel:
 def _states() -> Panel:
     return states(
         "Datasets",
-        "Was each dataset fresh, late (older than new rows are expected) or stale (twice as old)? "
+        "Was each dataset fresh, late (1.5 times as old as the interval of new rows) or stale (twice)? "
         "Where there is no colour, nobody told.",
         metric(datasets.states(), "{{dataset}}"),
         height=5,

@@ -30,6 +30,7 @@ Steps = tuple[tuple[float | None, str], ...]
 """Colours from a value upwards, the first from None: `((None, "green"), (120, "red"))`."""
 CALM: Final[Steps] = ((None, "green"),)
 PLAIN: Final[Steps] = ((None, "text"),)
+WARNING: Final = ("orange",)
 SHADED: Final[Json] = {"type": "color-background", "mode": "basic"}
 """Cells on the colour of their word or step."""
 MINUTE: Final = "time:YYYY-MM-DD HH:mm"
@@ -143,7 +144,10 @@ def column(name: str, **properties: Any) -> Json:
 
 
 def alert_line(*values: float, colours: Sequence[str] = ("red",)) -> Steps:
-    """Give the steps that draw the line of an alert in a graph, whichever side of it is well."""
+    """Give the steps that draw the line of an alert in a graph, whichever side of it is well.
+
+    Red where somebody is called; `WARNING` where it can wait.
+    """
     return ((None, "green"), *zip(values, colours, strict=True))
 
 
