@@ -9,12 +9,14 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tapekeeper.local.postgresql import EmbeddedPostgres
-from tests.support.databases import Databases
+from tests.support.api_server import make_metadata
+from tests.support.databases import RELAXED, Databases
 from tests.support.payloads import FOLDER
 from tests.support.simulator import Simulator, running_simulator
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
+    from pathlib import Path
 
 REQUIRE_ALL = os.environ.get("REQUIRE_ALL") == "1"
 
@@ -69,8 +71,7 @@ def _no_settings_of_this_shell(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
     """A PostgreSQL server for the whole session that does not wait for its disk."""
-    relaxed = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-    with EmbeddedPostgres(tmp_path_factory.mktemp("postgresql"), options=relaxed) as server:
+    with EmbeddedPostgres(tmp_path_factory.mktemp("postgresql"), options=RELAXED) as server:
         yield server
     server.remove()
 
@@ -79,6 +80,12 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedd
 def databases(postgres_server: EmbeddedPostgres) -> Databases:
     """The maker of databases, for a test that needs more than one or an empty one."""
     return Databases(postgres_server)
+
+
+@pytest.fixture(scope="session")
+def airflow_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with the tables of an Airflow that has done nothing yet, to be copied."""
+    return make_metadata(tmp_path_factory.mktemp("airflow-tables"))
 
 
 @pytest.fixture

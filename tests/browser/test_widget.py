@@ -51,6 +51,16 @@ CUT_OFF: Final = """
         .map((each) => each.outerHTML.slice(0, 200))
 """
 
+# Lets timers run thirty times as fast, and remembers what each was set to.
+QUICK_TIMERS: Final = """
+    window.timersSet = [];
+    const setTimeout = window.setTimeout;
+    window.setTimeout = (callback, milliseconds, ...more) => {
+        window.timersSet.push(milliseconds);
+        return setTimeout(callback, milliseconds / 30, ...more);
+    };
+"""
+
 pytestmark = pytest.mark.skipif(
     not (CHROMIUM.exists() and CHROMEDRIVER.exists()),
     reason="Chromium is missing: apt-get install --yes chromium chromium-driver",
@@ -84,10 +94,11 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def api_server(
-    module_database_url: str, reports: Path, tmp_path_factory: pytest.TempPathFactory
+    module_database_url: str, reports: Path, airflow_tables: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ApiServer]:
     settings = {"TAPEKEEPER_DATABASE_URL": module_database_url, "TAPEKEEPER_QUALITY_REPORT_FOLDER": str(reports)}
-    with running_api_server(tmp_path_factory.mktemp("api-server"), settings, base_path="/desk") as running:
+    folder = tmp_path_factory.mktemp("api-server")
+    with running_api_server(folder, airflow_tables, settings, base_path="/desk") as running:
         yield running
 
 
@@ -181,12 +192,27 @@ def test_a_person_sees_data_run_and_then_stop(
     assert widget.text("scraper-freshness") == "Newest event 3 days ago"
     browser.save_screenshot(str(tmp_path / "stale.png"))
 
-    # Nobody presses anything now: the page finds out by itself.
-    move_in_time(module_database_url, timedelta(days=3))
-    widget.wait_for(lambda: widget.text("scraper-running") == "RUNNING", "RUNNING by the automatic refresh")
     ours = f"{api_server.url}/api/data_status/"
     static = [f"{ours}static/{name}" for name in ("widget.css", "theme.js", "widget.js", "icon.svg")]
     assert {ours, f"{ours}intraday"} <= requested(browser) <= {ours, f"{ours}intraday", *static}
+
+
+def test_the_page_finds_out_by_itself_every_thirty_seconds(
+    api_server: ApiServer, browser: webdriver.Chrome, module_database_url: str
+) -> None:
+    newest = datetime.now(UTC).replace(second=0, microsecond=0)
+    add_series(module_database_url, "BTC-PERPETUAL", first=newest - timedelta(days=3), rows=1)
+    log_in(browser, api_server)
+    browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": QUICK_TIMERS})
+    browser.get(f"{api_server.url}/api/data_status/widget")
+    widget = Widget(browser)
+    widget.wait_for(lambda: widget.text("scraper-running") == "STALE / STOPPED", "STALE / STOPPED")
+    # Nobody presses anything.
+    move_in_time(module_database_url, timedelta(days=3))
+    widget.wait_for(lambda: widget.text("scraper-running") == "RUNNING", "RUNNING by the automatic refresh")
+    move_in_time(module_database_url, timedelta(days=-3))
+    widget.wait_for(lambda: widget.text("scraper-running") == "STALE / STOPPED", "the refresh after that")
+    assert browser.execute_script("return window.timersSet.filter((each) => each === 30000).length") >= 2
 
 
 def test_trouble_is_told_and_nothing_is_claimed(

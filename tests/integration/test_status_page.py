@@ -19,6 +19,7 @@ from tests.support.tape import add_series, table_out_of_sight
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 BASE_PATH = "/airflow"
 PREFIX = "/api/data_status"
@@ -41,13 +42,16 @@ def every_path() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def api_server(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+def api_server(
+    module_database_url: str, airflow_tables: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ApiServer]:
     reports = tmp_path_factory.mktemp("reports")
     (reports / "7").mkdir()
     for name in REPORTS:
         (reports / "7" / name).write_text(f"this is {name}", encoding="utf-8")
     settings = {"TAPEKEEPER_DATABASE_URL": module_database_url, "TAPEKEEPER_QUALITY_REPORT_FOLDER": str(reports)}
-    with running_api_server(tmp_path_factory.mktemp("api-server"), settings, base_path=BASE_PATH) as running:
+    folder = tmp_path_factory.mktemp("api-server")
+    with running_api_server(folder, airflow_tables, settings, base_path=BASE_PATH) as running:
         yield running
 
 
@@ -150,9 +154,9 @@ def test_the_plugin_is_in_the_navigation(api_server: ApiServer) -> None:
     assert errors["import_errors"] == []
 
 
-def test_bad_settings_do_not_keep_the_api_server_down(tmp_path_factory: pytest.TempPathFactory) -> None:
-    folder = tmp_path_factory.mktemp("misconfigured")
-    with running_api_server(folder, {"TAPEKEEPER_DATABASE_URI": "postgresql://a:secret@b/c"}) as running:
+def test_bad_settings_do_not_keep_the_api_server_down(airflow_tables: Path, tmp_path: Path) -> None:
+    misspelt = {"TAPEKEEPER_DATABASE_URI": "postgresql://a:secret@b/c"}
+    with running_api_server(tmp_path, airflow_tables, misspelt) as running:
         headers = {"Authorization": f"Bearer {running.token(VIEWER)}"}
         answer = requests.get(f"{running.url}{PREFIX}/intraday", headers=headers, timeout=30)
         assert answer.status_code == 503
