@@ -99,8 +99,13 @@ def test_killed_anywhere_it_goes_on_where_the_last_commit_was(
 def test_interrupted_it_ends_soon_gives_its_chunks_back_and_goes_on(
     settings: dict[str, str], database_url: str
 ) -> None:
-    # So slow that the whole would take minutes, with waits between requests that an interruption has to end.
-    slow = {**settings, "TAPEKEEPER_DERIBIT_REQUESTS_PER_SECOND": "0.5", "TAPEKEEPER_DERIBIT_BURST_REQUESTS": "6"}
+    # So slow that the whole would take half a minute, with waits between requests that an interruption has to end.
+    slow = {
+        **settings,
+        "TAPEKEEPER_DERIBIT_REQUESTS_PER_SECOND": "1",
+        "TAPEKEEPER_DERIBIT_BURST_REQUESTS": "4",
+        "TAPEKEEPER_BACKFILL_ROWS_PER_CHUNK": "500",
+    }
     process = start_tapekeeper(["backfill", "perpetuals", *BITCOIN, *TEN_DAYS], slow)
     wait_for(lambda: one_value(database_url, "SELECT count(*) FROM backfill_chunks WHERE state = 'done'") >= 1)
     process.send_signal(signal.SIGINT)
@@ -131,6 +136,7 @@ def test_a_budget_too_small_for_all_workers_delays_chunks_and_fails_none(setting
         "TAPEKEEPER_DERIBIT_BURST_REQUESTS": "1",
         "TAPEKEEPER_HTTP_INLINE_WAIT_LONGEST_SECONDS": "0.6",
         "TAPEKEEPER_BACKFILL_LEASE_SECONDS": "60",
+        "TAPEKEEPER_BACKFILL_ROWS_PER_CHUNK": "2000",
     }
     output, errors = run_tapekeeper(["backfill", "perpetuals", *BITCOIN, *TEN_DAYS, "--json"], scarce)
     summary = json_of(output)

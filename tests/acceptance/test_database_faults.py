@@ -16,8 +16,8 @@ import pytest
 from tapekeeper.clock import parse_moment
 from tapekeeper.local.postgresql import EmbeddedPostgres
 from tapekeeper.model.window import Window
-from tapekeeper.store.migrate import migrate
 from tests.support.command_line import json_of, run_tapekeeper, start_tapekeeper
+from tests.support.databases import own_server
 from tests.support.processes import wait_for
 from tests.support.truth import held_candles, one_value, true_candles
 
@@ -46,29 +46,27 @@ DONE = "SELECT count(*) FROM backfill_chunks WHERE state = 'done'"
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
     """A server of the test's own, which it may stop."""
-    server = EmbeddedPostgres(tmp_path / "postgresql", options={"fsync": "off"})
-    server.start()
-    migrate(server.url())
-    yield server
-    server.stop()
-    server.remove()
+    with own_server(tmp_path) as server:
+        yield server
 
 
-def settings_for(url: str, simulator: Simulator, wait_seconds: float = 60) -> dict[str, str]:
+def settings_for(url: str, simulator: Simulator) -> dict[str, str]:
     return {
         "TAPEKEEPER_DATABASE_URL": url,
         "TAPEKEEPER_DERIBIT_REST_URL": simulator.base_url,
-        "TAPEKEEPER_DERIBIT_REQUESTS_PER_SECOND": "6",
-        "TAPEKEEPER_DERIBIT_BURST_REQUESTS": "2",
+        "TAPEKEEPER_DERIBIT_REQUESTS_PER_SECOND": "18",
         "TAPEKEEPER_BACKFILL_ROWS_PER_CHUNK": "500",
         "TAPEKEEPER_BACKFILL_LEASE_SECONDS": "2",
-        "TAPEKEEPER_HTTP_INLINE_WAIT_LONGEST_SECONDS": str(wait_seconds),
     }
+
+
+SLOW = {"TAPEKEEPER_DERIBIT_REQUESTS_PER_SECOND": "6", "TAPEKEEPER_DERIBIT_BURST_REQUESTS": "2"}
+"""So slow that a run is still under way when something happens to its database."""
 
 
 def test_a_database_that_restarts_during_a_run_is_waited_for(server: EmbeddedPostgres, simulator: Simulator) -> None:
     url = server.url()
-    process = start_tapekeeper(BACKFILL, settings_for(url, simulator))
+    process = start_tapekeeper(BACKFILL, settings_for(url, simulator) | SLOW)
     wait_for(lambda: one_value(url, DONE) >= 4)
     server.stop()
     server.start()
@@ -83,7 +81,8 @@ def test_a_database_that_stays_away_ends_the_run_with_a_sentence(
     server: EmbeddedPostgres, simulator: Simulator
 ) -> None:
     url = server.url()
-    process = start_tapekeeper(BACKFILL, settings_for(url, simulator, wait_seconds=1))
+    impatient = SLOW | {"TAPEKEEPER_HTTP_INLINE_WAIT_LONGEST_SECONDS": "1"}
+    process = start_tapekeeper(BACKFILL, settings_for(url, simulator) | impatient)
     wait_for(lambda: one_value(url, DONE) >= 4)
     server.stop()
     _, errors = process.communicate(timeout=120)

@@ -20,21 +20,23 @@ from tests.support.processes import ended, wait_for
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Starts a child of its own and one that makes itself independent; both ignore SIGTERM. Then writes all process ids.
+# Starts a child of its own and one that makes itself independent; both ignore SIGTERM, unless they are told to be mild.
+# Then writes all process ids.
 FAMILY = """
 import os, pathlib, signal, sys, time
-def stubborn():
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+def live():
+    if "mild" not in sys.argv:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     time.sleep(600)
 child = os.fork()
 if child == 0:
-    stubborn()
+    live()
 read, write = os.pipe()
 if os.fork() == 0:
     os.setsid()
     independent = os.fork()
     if independent == 0:
-        stubborn()
+        live()
     os.write(write, str(independent).encode())
     os._exit(0)
 independent = int(os.read(read, 20))
@@ -139,7 +141,8 @@ def test_a_job_runs_to_its_end_and_its_failure_is_told(folder: Path, lock: int) 
 
 
 def test_a_killed_program_is_started_again(folder: Path, lock: int) -> None:
-    family = Program("family", [*python(folder, FAMILY), "family"], folder, group="one", grace_seconds=1)
+    # The stubborn are waited for; how they end is seen below.
+    family = Program("family", [*python(folder, FAMILY), "family", "mild"], folder, group="one")
     supervisor = supervise(folder, lock, family)
     try:
         supervisor.start_program("family")
