@@ -154,6 +154,15 @@ def test_an_instrument_can_be_listed_by_hand(name: str) -> None:
     assert len(world.tape.day(listed, NOW // DAY + 1)) == 1_000
 
 
+def test_without_a_calendar_nothing_dated_comes_or_goes_but_by_hand() -> None:
+    catalogue = Catalogue(Market(SEED), has_calendar=False)
+    assert {one.expires_at for one in catalogue.between(NOW - 400 * DAY, NOW + 400 * DAY)} == {FOREVER}
+    dated = next(one for one in Catalogue(Market(SEED)).live(NOW) if one.kind == "option")
+    assert catalogue.find(dated.name, NOW) is None
+    assert catalogue.list_by_hand(dated.name, NOW, None, 1_000) is not None
+    assert [one.name for one in catalogue.live(NOW) if one.kind == "option"] == [dated.name]
+
+
 @pytest.mark.parametrize("name", ["NONSENSE", "BTC-27DEC20", "BTC-27DEC30-x-C", "BTC-27DEC30-1-Z", "DOGE-27DEC30"])
 def test_nonsense_cannot_be_listed(name: str) -> None:
     assert Catalogue(Market(SEED)).list_by_hand(name, NOW, None, 10) is None
