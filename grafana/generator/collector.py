@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from grafana.generator.panels import Panel
 
 
+_CAUSES: Final = {"disconnect": "orange", "sequence_break": "purple", "restart": "blue", "none": "text"}
+_NONE: Final = {"none": "text"}
 _GREY: Final = {"mode": "fixed", "fixedColor": "text"}
 _DASHED: Final = {"fill": "dash", "dash": [6, 6]}
 
@@ -78,6 +80,7 @@ def _reconnects() -> Panel:
         decimals=0,
         stacked=True,
         legend="names",
+        overrides=coloured(_NONE),
         steps=alert_line(threshold("reconnects_in_15m"), colours=WARNING),
         alerts=("ReconnectStorm",),
     )
@@ -113,6 +116,7 @@ def _decode_errors() -> Panel:
         decimals=0,
         stacked=True,
         legend="names",
+        overrides=coloured(_NONE),
         steps=alert_line(threshold("decode_errors_in_15m") + 1, colours=WARNING),
         alerts=("DecodeErrors",),
     )
@@ -190,6 +194,7 @@ def _gaps() -> Panel:
         drawn_as="bars",
         legend="names",
         custom={"axisSoftMax": 1},
+        overrides=coloured(_CAUSES),
         more=leads_to("tapekeeper-gaps", "Gaps & incidents"),
     )
 
@@ -204,6 +209,7 @@ def _dropped() -> Panel:
         decimals=0,
         stacked=True,
         legend="names",
+        overrides=coloured(_NONE),
         steps=alert_line(threshold("rows_dropped_in_15m") + 1),
         alerts=("RowsDropped",),
         more=leads_to("tapekeeper-gaps", "Gaps & incidents"),
