@@ -86,7 +86,7 @@ class UmApi(HttpService):
             "Please use the websocket for live updates to avoid polling the API."
         )
         response = self._respond_with(request, question, orjson.dumps({"code": -1003, "msg": message}), refused.status)
-        response.headers["Retry-After"] = str(max(1, math.ceil(refused.retry_after)))
+        response.headers["Retry-After"] = str(max(1, math.ceil(round(refused.retry_after, 3))))
         return response
 
     def _respond_with(self, request: web.Request, question: Question, body: bytes, status: int = 200) -> web.Response:

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from simulator.conditions import Conditions
-from simulator.cryptodatadownload.dailies import CURRENCIES, Dailies, OptionDailies, day_text
+from simulator.cryptodatadownload.dailies import CURRENCIES, OPENING, Dailies, OptionDailies, day_text
 from simulator.data_faults import DuplicatedRows, LeftOutRows
 from simulator.hashing import key_of
 from simulator.instruments import VenueInstrument
@@ -86,9 +86,9 @@ async def _rows(request: DailiesRequest) -> list[Row]:
     if currency and "expiry" in query:
         return _newest_first(await data.many(data.of_expiry(currency, query["expiry"])))
     if currency and "date" in query:
-        day = _day(query["date"]) + shift
-        found = await data.many(data.of_day(currency, day))
-        return [row for option, days in found for row in _rows_of(option, days) if row["unix"] == day]
+        time = _time(query["date"]) + shift
+        found = await data.many(data.of_day(currency, time))
+        return [row for option, days in found for row in _rows_of(option, days) if row["unix"] == time]
     raise DailiesError(400, "Send symbol, or currency with date or expiry.")
 
 
@@ -97,11 +97,11 @@ def _newest_first(found: list[tuple[VenueInstrument, Dailies]]) -> list[Row]:
 
 
 def _rows_of(option: VenueInstrument, days: Dailies) -> list[Row]:
-    columns = (days.day, days.open, days.high, days.low, days.close, days.volume)
+    columns = (days.time, days.open, days.high, days.low, days.close, days.volume)
     return [
         {
-            "unix": day,
-            "date": day_text(day),
+            "unix": time,
+            "date": day_text(time),
             "symbol": option.name,
             "open": repr(first),
             "high": repr(high),
@@ -109,7 +109,7 @@ def _rows_of(option: VenueInstrument, days: Dailies) -> list[Row]:
             "close": repr(last),
             "volume": volume,
         }
-        for day, first, high, low, last, volume in zip(*(column.tolist() for column in columns), strict=True)
+        for time, first, high, low, last, volume in zip(*(column.tolist() for column in columns), strict=True)
     ]
 
 
@@ -127,8 +127,9 @@ def _number(query: Mapping[str, str], name: str, default: int) -> int:
     return int(value)
 
 
-def _day(value: str) -> int:
+def _time(value: str) -> int:
+    """Return when the day of a date begins."""
     try:
-        return day_start(date.fromisoformat(value))
+        return day_start(date.fromisoformat(value)) + OPENING
     except ValueError:
         raise DailiesError(400, "date has to be written as 2024-06-16.") from None

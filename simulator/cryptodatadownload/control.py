@@ -27,17 +27,17 @@ class DailiesControl:
         router.add_post("/control/cryptodatadownload/limits", self.set_limits)
 
     async def option_candles(self, request: web.Request) -> web.StreamResponse:
-        """Answer with all rows of a currency or a symbol on days in `[start, end)`, as columns, by name and day."""
+        """Answer with all rows of a currency or a symbol whose days begin in `[start, end)`, as columns, by name."""
         start, end = asked_times(request, self._world.clock.now())
         found = []
         alive = [one for one in self._asked(request) if one.listed_at < end and one.expires_at > start]
         for option, days in await self._data.many(alive):
-            wanted = (days.day >= start) & (days.day < end)
+            wanted = (days.time >= start) & (days.time < end)
             if wanted.any():
                 found.append((option.name, days, wanted))
         columns = [
             (name, [getattr(days, name)[wanted] for _, days, wanted in found])
-            for name in ("day", "open", "high", "low", "close", "volume")
+            for name in ("time", "open", "high", "low", "close", "volume")
         ]
         symbols = ("symbol", [[name] * int(wanted.sum()) for name, _, wanted in found])
         return await write_columns(request, {"count": len(found)}, [symbols, *columns])

@@ -14,14 +14,15 @@ from simulator.catalogue import Catalogue
 from simulator.hashing import key_of, uniform, uniforms
 from simulator.instruments import VenueInstrument
 from simulator.market import Market, to_ticks
-from simulator.moments import DAY, MINUTE, day_of, day_start
+from simulator.moments import DAY, HOUR, MINUTE, day_of, day_start
 from simulator.recent import Recent
 from tapekeeper.model.candle import Float64Column, Int64Column
 
 FIRST_DAY: Final = date(2023, 3, 30)
 LAST_DAY: Final = date(2024, 6, 16)
 CURRENCIES: Final = ("BTC", "ETH", "XRP_USDC")
-_FIRST, _LAST = day_start(FIRST_DAY), day_start(LAST_DAY)
+OPENING: Final = 8 * HOUR
+_FIRST, _LAST = day_start(FIRST_DAY) + OPENING, day_start(LAST_DAY) + OPENING
 _WITH_DATA: Final = 0.5
 _ROWS_KEPT: Final = 2_000_000
 _AT_A_STRETCH: Final = 64
@@ -29,9 +30,10 @@ _AT_A_STRETCH: Final = 64
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dailies:
-    """n days of one option, oldest first, columns of shape (n,): days by their first millisecond, prices in coins."""
+    """n days of one option, oldest first, columns of shape (n,); prices in coins."""
 
-    day: Int64Column
+    time: Int64Column
+    """When the day begins in milliseconds, which is at 08:00 UTC."""
     open: Float64Column
     high: Float64Column
     low: Float64Column
@@ -46,7 +48,7 @@ class OptionDailies:
         self._market = market
         self._catalogue = Catalogue(market)
         self._options: dict[str, list[VenueInstrument]] = {}
-        self._made: Recent[str, Dailies | None] = Recent(_ROWS_KEPT, lambda made: 1 if made is None else len(made.day))
+        self._made: Recent[str, Dailies | None] = Recent(_ROWS_KEPT, lambda made: 1 if made is None else len(made.time))
 
     def options(self, currency: str) -> list[VenueInstrument]:
         """Return all options of a currency that are told of, with or without data; none of others."""
@@ -62,9 +64,9 @@ class OptionDailies:
         last = expiries.expires_at(day) - 1
         return [one for one in self._alive(currency, last, last) if one.expiry_day == day and _is_told(one)]
 
-    def of_day(self, currency: str, day: int) -> list[VenueInstrument]:
-        """Return the options that are alive on a day, which is given by its first millisecond."""
-        return [one for one in self._alive(currency, day, day + DAY - 1) if _is_told(one)]
+    def of_day(self, currency: str, time: int) -> list[VenueInstrument]:
+        """Return the options that are alive on the day that begins then (milliseconds)."""
+        return [one for one in self._alive(currency, time, time + DAY - 1) if _is_told(one)]
 
     def find(self, name: str) -> VenueInstrument | None:
         """Return the option of that name."""
@@ -99,12 +101,12 @@ class OptionDailies:
         seed = self._market.seed
         if uniform(seed, "option has dailies", option.name) >= _WITH_DATA:
             return None
-        days = np.arange(option.listed_at // DAY, (option.expires_at - 1) // DAY + 1)
+        times = np.arange(option.listed_at, option.expires_at, DAY)
+        days = times // DAY
         key = key_of(seed, "option dailies", option.name)
         traded = uniforms(key, days) < uniform(seed, "option is busy", option.name)
         traded[0] = True
-        closing = np.minimum((days + 1) * DAY, option.expires_at) - MINUTE
-        mark = to_ticks(option, self._market.mark(option, closing), 0)
+        mark = to_ticks(option, self._market.mark(option, times + DAY - MINUTE), 0)
         order = np.arange(len(days))
         close = mark[np.maximum.accumulate(np.where(traded, order, 0))]
         before = np.concatenate([close[:1], close[:-1]])
@@ -113,11 +115,11 @@ class OptionDailies:
         low = to_ticks(option, np.minimum(before, close) * (1.0 - width), 0)
         units = np.floor(1.0 + 300.0 * uniforms(key ^ 2, days) ** 3)
         volume = np.where(traded, units / round(1.0 / option.min_trade_amount), 0.0)
-        held = (days * DAY >= _FIRST) & (days * DAY <= _LAST)
+        held = (times >= _FIRST) & (times <= _LAST)
         if not held.any():
             return None
         opened, high, low = (np.where(traded, column, close)[held] for column in (before, high, low))
-        return Dailies(days[held] * DAY, opened, high, low, close[held], volume[held])
+        return Dailies(times[held], opened, high, low, close[held], volume[held])
 
 
 def _is_told(option: VenueInstrument) -> bool:
@@ -125,6 +127,6 @@ def _is_told(option: VenueInstrument) -> bool:
     return option.listed_at < _LAST + DAY and option.expires_at > _FIRST
 
 
-def day_text(day: int) -> str:
-    """Return a day as it stands in the column `date`."""
-    return day_of(day).isoformat()
+def day_text(time: int) -> str:
+    """Return the day that begins then as it stands in the column `date`."""
+    return day_of(time).isoformat()

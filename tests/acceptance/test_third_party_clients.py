@@ -6,6 +6,7 @@ import asyncio
 import importlib
 import math
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -90,6 +91,54 @@ def test_ccxt_understands_the_errors(exchange: Any, simulator: Simulator) -> Non
         with pytest.raises(Exception, match="deribit") as caught:
             exchange.fetch_ticker("BTC/USD:BTC")
         assert name in {error.__name__ for error in type(caught.value).__mro__}
+
+
+@pytest.fixture(scope="module")
+def binance(simulator_process: Simulator) -> Any:
+    """The client of ccxt for Binance USD-M, which has loaded its markets."""
+    ccxt = pytest.importorskip("ccxt", reason="ccxt is not installed: pip install ccxt")
+    client = ccxt.binanceusdm()
+    client.urls["api"]["fapiPublic"] = f"{simulator_process.base_url}/fapi/v1"
+    client.urls["api"]["fapiData"] = f"{simulator_process.base_url}/futures/data"
+    client.load_markets()
+    return client
+
+
+def test_ccxt_loads_the_markets_of_binance(binance: Any) -> None:
+    market = binance.markets["BTC/USDT:USDT"]
+    assert (market["id"], market["type"], market["linear"], market["active"]) == ("BTCUSDT", "swap", True, True)
+    assert market["created"] == 1_567_965_420_000
+    assert market["precision"] == {
+        "price": 0.1,
+        "amount": 0.001,
+        **{name: value for name, value in market["precision"].items() if name not in ("price", "amount")},
+    }
+    assert not binance.markets["SRM/USDT:USDT"]["active"]
+
+
+def test_ccxt_fetches_candles_of_binance(binance: Any, simulator: Simulator) -> None:
+    rows = binance.fetch_ohlcv("BTC/USDT:USDT", "1m", since=START, limit=1_000)
+    expected = simulator.truth_klines(symbol="BTCUSDT", start=START, end=START + 1_000 * MINUTE)
+    columns = ("open_time", "open", "high", "low", "close", "volume")
+    assert rows == [list(row) for row in zip(*(expected[column] for column in columns), strict=True)]
+
+
+def test_ccxt_fetches_funding_and_open_interest_of_binance(binance: Any, simulator: Simulator) -> None:
+    rates = binance.fetch_funding_rate_history("TRB/USDT:USDT", since=START, limit=50)
+    assert len(rates) == 50
+    assert rates[0]["timestamp"] // MINUTE * MINUTE == START
+    assert {round((second["timestamp"] - first["timestamp"]) / 3_600_000) for first, second in pairwise(rates)} == {4}
+    now = simulator.state()["now"]
+    interest = binance.fetch_open_interest_history("BTC/USDT:USDT", "1h", since=now - 86_400_000, limit=20)
+    assert len(interest) == 20
+    assert all(row["openInterestAmount"] > 0 for row in interest)
+
+
+def test_ccxt_understands_a_refusal_of_binance(binance: Any, simulator: Simulator) -> None:
+    simulator.set_faults([{"kind": "too_many_requests", "service": "binance_um"}])
+    with pytest.raises(Exception, match="1003") as caught:
+        binance.fetch_ohlcv("BTC/USDT:USDT", "1m", since=START, limit=10)
+    assert "DDoSProtection" in {error.__name__ for error in type(caught.value).__mro__}
 
 
 def test_deribit_py_asks_for_everything_public(simulator: Simulator) -> None:

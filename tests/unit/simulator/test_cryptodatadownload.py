@@ -39,7 +39,7 @@ def refused(dailies: OptionDailies, **query: Any) -> int:
 
 def test_a_row_has_prices_as_text_and_the_volume_as_a_number(dailies: OptionDailies) -> None:
     row = asked(dailies, currency="ETH", date="2024-03-05")["result"][0]
-    assert row["unix"] == 1_709_596_800_000
+    assert row["unix"] == 1_709_625_600_000, "a day begins at 08:00"
     assert row["date"] == "2024-03-05"
     assert {type(row[name]) for name in ("open", "high", "low", "close")} == {str}
     assert isinstance(row["volume"], float)

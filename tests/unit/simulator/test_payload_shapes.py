@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import csv
 import json
+import re
 from typing import Any
 
 import pytest
 
+from simulator.conditions import Conditions
+from simulator.cryptodatadownload.answers import DailiesRequest, ohlc
+from simulator.cryptodatadownload.dailies import OptionDailies
+from simulator.market import Market
 from simulator.moments import MINUTE
 from tests.support import payloads
+from tests.unit.simulator.binance import Binance
 from tests.unit.simulator.listener import Studio
-from tests.unit.simulator.venue import NOW, Venue
+from tests.unit.simulator.test_binance_archive import Reader
+from tests.unit.simulator.venue import NOW, SEED, Venue
 
 
 def recorded(name: str) -> Any:
@@ -91,6 +100,52 @@ def test_instruments_of_combos(venue: Venue) -> None:
 def test_expirations(venue: Venue) -> None:
     ours = venue.ask("get_expirations", currency="BTC", kind="option")
     assert_same_shape(ours, recorded("deribit_nautilus/http_get_expirations_btc_option.json")["result"])
+
+
+def test_binance_klines() -> None:
+    theirs = recorded("binance_nautilus/http_futures_market_klines.json")
+    assert_same_shape(Binance().klines("BTCUSDT", "1m", limit=2), theirs)
+    [ours] = Binance().klines("BTCUSDT", "1m", limit=1)
+    assert [type(field) for field in ours] == [type(field) for field in theirs[0]]
+
+
+@pytest.mark.parametrize(
+    ("path", "names"),
+    [
+        ("fapi/v1/aggTrades", ["binance_nautilus/http_futures_market_agg_trades.json"]),
+        ("fapi/v1/fundingRate", ["binance_nautilus/http_futures_market_funding_rate.json"]),
+        ("futures/data/openInterestHist", ["binance_vision/openInterestHist_BTCUSDT_5m_2021-03-22.json"]),
+    ],
+)
+def test_binance_rows(path: str, names: list[str]) -> None:
+    ours = Binance().ask(path, symbol="BTCUSDT", period="5m")
+    for name in names:
+        assert_same_shape(ours, recorded(name))
+
+
+def test_tables_of_the_archive() -> None:
+    reader = Reader()
+    for path, name in [
+        ("daily/metrics/ETHUSDT/ETHUSDT-metrics-2025-07-01.zip", "metrics_ETHUSDT_2025-07-01_excerpt.csv"),
+        ("monthly/fundingRate/ETHUSDT/ETHUSDT-fundingRate-2025-07.zip", "fundingRate_ETHUSDT_2025-07_excerpt.csv"),
+        ("daily/aggTrades/BTCUSDT/BTCUSDT-aggTrades-2021-07-04.zip", "aggTrades_BTCUSDT_2024-07-04_excerpt.csv"),
+    ]:
+        theirs = list(csv.reader(payloads.recorded(f"binance_vision/{name}").read_text().splitlines()))
+        ours = reader.rows(path)
+        assert len(ours[-1]) == len(theirs[-1])
+        if theirs[0][0].isalpha() or "_" in theirs[0][0]:
+            assert ours[0] == theirs[0]
+        forms = [[re.sub(r"\d+", "9", field) for field in rows[-1]] for rows in (ours, theirs)]
+        assert forms[0][0] == forms[1][0]
+
+
+def test_option_dailies() -> None:
+    theirs = recorded("cdd/ohlc_row_2024-06-16.json")
+    request = DailiesRequest(OptionDailies(Market(SEED)), {"currency": "ETH", "date": "2024-06-16"}, Conditions(SEED))
+    rows = asyncio.run(ohlc(request))["result"]
+    assert isinstance(rows, list)
+    assert_same_shape(rows[0], theirs)
+    assert rows[0]["unix"] == theirs["unix"]
 
 
 def streamed(*channels: str) -> dict[str, Any]:
