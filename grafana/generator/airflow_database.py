@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from grafana.generator.dashboard import Dashboard
 from grafana.generator.links import leads_to
-from grafana.generator.panels import MINUTE, coloured, column, graph, stat, table
+from grafana.generator.panels import MINUTE, alert_line, coloured, column, graph, stat, table
 from grafana.generator.queries import metric, now, sql
 from grafana.generator.rules import threshold
 
@@ -155,7 +155,7 @@ def _free() -> Panel:
         height=7,
         unit="bytes",
         legend="names",
-        steps=((None, "red"), (threshold("disk_free_bytes"), "green")),
+        steps=alert_line(threshold("disk_free_bytes")),
         overrides=(
             column(
                 "free in a day, at this pace",

@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Final
 from grafana.generator.choice import CHOSEN, with_datasets
 from grafana.generator.dashboard import Dashboard
 from grafana.generator.links import leads_to
-from grafana.generator.panels import COLOURED, MINUTE, bars, coloured, column, graph, named, stat, table
+from grafana.generator.panels import (
+    COLOURED,
+    MINUTE,
+    WARNING,
+    alert_line,
+    bars,
+    coloured,
+    column,
+    graph,
+    named,
+    stat,
+    table,
+)
 from grafana.generator.queries import metric, now, sql
 from grafana.generator.rules import threshold
 
@@ -110,6 +122,7 @@ def _done() -> Panel:
         unit="percentunit",
         minimum=0,
         maximum=1,
+        names="top",
         steps=((None, "blue"), (1, "green")),
     )
 
@@ -140,7 +153,7 @@ def _age() -> Panel:
         unit="s",
         minimum=0,
         legend="names",
-        steps=((None, "green"), (threshold("backfill_age_seconds"), "orange")),
+        steps=alert_line(threshold("backfill_age_seconds"), colours=WARNING),
         alerts=("BackfillStalled",),
     )
 
@@ -275,10 +288,10 @@ def _failed_chunks() -> Panel:
         ),
         height=7,
         overrides=(
-            column("Failed", custom__width=160),
+            column("Failed", unit=MINUTE, custom__width=140),
             column("Run", custom__width=50),
             column("Dataset", custom__width=190),
-            column("Instrument", custom__width=170),
+            column("Instrument", custom__width=200),
             column("From", unit=MINUTE, custom__width=140),
             column("To", unit=MINUTE, custom__width=140),
             column("Tries", custom__width=50),

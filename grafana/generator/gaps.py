@@ -8,7 +8,7 @@ from grafana.generator.choice import CHOSEN, with_datasets
 from grafana.generator.dashboard import Dashboard
 from grafana.generator.incidents import with_incidents
 from grafana.generator.links import leads_to
-from grafana.generator.panels import COLOURED, MINUTE, coloured, column, graph, named, stat, states, table
+from grafana.generator.panels import COLOURED, MINUTE, alert_line, coloured, column, graph, named, stat, states, table
 from grafana.generator.queries import metric, now, sql
 from grafana.generator.rules import threshold
 
@@ -163,7 +163,7 @@ def _missing() -> Panel:
         legend="names",
         unit="s",
         minimum=0,
-        steps=((None, "green"), (threshold("gap_longest_seconds"), "red")),
+        steps=alert_line(threshold("gap_longest_seconds")),
         alerts=("GapOpenMajor",),
     )
 
@@ -171,16 +171,19 @@ def _missing() -> Panel:
 def _detected_and_repaired() -> Panel:
     return graph(
         "Recorded and repaired",
-        "Is as much repaired as is found, hour by hour?",
+        "Is as much repaired (below the line) as is recorded (above it), hour by hour?",
         metric(f"sum(increase(tapekeeper_gaps_detected_total{{{CHOSEN}}}[$__rate_interval]))", "recorded"),
         metric(f"sum(increase(tapekeeper_gaps_repaired_total{{{CHOSEN}}}[$__rate_interval]))", "repaired"),
         width=8,
         unit="none",
-        minimum=0,
         drawn_as="bars",
         smallest_step="1h",
         legend="names",
-        overrides=coloured({"recorded": "orange", "repaired": "green"}),
+        custom={"fillOpacity": 70},
+        overrides=(
+            *coloured({"recorded": "orange"}),
+            column("repaired", color={"mode": "fixed", "fixedColor": "green"}, custom__transform="negative-Y"),
+        ),
         alerts=("GapsGrowing",),
     )
 
@@ -229,8 +232,8 @@ def _incidents() -> Panel:
                 state AS "State",
                 max(seconds_to_close) AS "Closed after",
                 coalesce(
-                    sum(rows_found) || ' of ' || sum(rows_found + rows_missing) || ' found by '
-                        || sum(requests) || ' requests',
+                    sum(rows_found) || ' of ' || sum(rows_found + rows_missing) || ' found, requests: '
+                        || sum(requests),
                     max(last_event)
                 ) AS "Repair"
             FROM gap_ledger
@@ -244,7 +247,7 @@ def _incidents() -> Panel:
         overrides=(
             column("Recorded", unit=MINUTE, custom__width=140),
             column("Dataset", custom__width=190),
-            column("Series", custom__width=240),
+            column("Series", custom__width=265),
             column("From", unit=MINUTE, custom__width=140),
             column("Length", unit="s", custom__width=90),
             column("Missing", custom__width=75),
@@ -280,14 +283,14 @@ def _open_gaps() -> Panel:
             LIMIT 50
             """
         ),
-        width=16,
+        width=17,
         height=7,
         overrides=(
-            column("Dataset", custom__width=185),
+            column("Dataset", custom__width=180),
             column("From", unit=MINUTE, custom__width=135),
             column("Length", unit="s", custom__width=85),
             column("Missing", custom__width=75),
-            column("Cause", custom__width=145),
+            column("Cause", custom__width=140),
             column("State", custom__width=85, mappings=named(GAP_STATES), custom__cellOptions=COLOURED),
             column("Tries", custom__width=55),
             column("Next try", custom__width=95),
@@ -310,11 +313,11 @@ def _outages() -> Panel:
             LIMIT 20
             """
         ),
-        width=8,
+        width=7,
         height=7,
         overrides=(
-            column("Venue", custom__width=80),
-            column("From", unit=MINUTE, custom__width=140),
+            column("Venue", custom__width=70),
+            column("From", unit=MINUTE, custom__width=135),
             column("Length", unit="s", custom__width=85),
         ),
         nothing="No outage is registered.",

@@ -210,7 +210,7 @@ def bars(title: str, question: str, *queries: Json, width: int = 12, height: int
         "maxVizHeight": 36,
         "minVizHeight": 14,
         "minVizWidth": 8,
-        "namePlacement": "left",
+        "namePlacement": more.pop("names", "left"),
         "orientation": "horizontal",
         "reduceOptions": more.pop("reduced", _NEWEST),
         "showUnfilled": True,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from grafana.generator.choice import CHOSEN, with_datasets
 from grafana.generator.dashboard import Dashboard
 from grafana.generator.links import leads_to
-from grafana.generator.panels import COLOURED, MINUTE, SHADED, column, graph, named, stat, states, table
+from grafana.generator.panels import COLOURED, MINUTE, SHADED, alert_line, column, graph, named, stat, states, table
 from grafana.generator.queries import now, sql
 from grafana.generator.rules import threshold
 
@@ -22,6 +22,9 @@ LEVELS: Final = {
     2: ("RED", "red"),
     3: ("not done", "purple"),
 }
+
+
+_NOTHING: Final = {"type": "special", "options": {"match": "null", "result": {"text": " ", "color": "transparent"}}}
 
 
 def build() -> Dashboard:
@@ -110,7 +113,7 @@ def _grid() -> Panel:
         "What did each check say the last time, of each dataset?",
         sql(
             """
-            SELECT check_name, dataset, level
+            SELECT check_name AS "check", dataset, level
             FROM quality_history
             WHERE is_newest AND $__timeFilter(finished_at) AND dataset = ANY(ARRAY[${dataset:sqlstring}]::text[])
             ORDER BY check_name, dataset
@@ -122,12 +125,13 @@ def _grid() -> Panel:
             "align": "center",
             "cellOptions": SHADED,
         },
-        mappings=named(LEVELS),
+        # A check that does not look at a dataset says nothing about it.
+        mappings=[*named(LEVELS), _NOTHING],
         transformations=(
             {
                 "id": "groupingToMatrix",
                 "options": {
-                    "rowField": "check_name",
+                    "rowField": "check",
                     "columnField": "dataset",
                     "valueField": "level",
                     "emptyValue": "null",
@@ -136,8 +140,7 @@ def _grid() -> Panel:
         ),
         overrides=(
             column(
-                "check_name\\dataset",
-                displayName="check",
+                "check\\dataset",
                 custom__width=170,
                 custom__align="left",
                 custom__cellOptions={"type": "auto"},
@@ -242,7 +245,7 @@ def _completeness() -> Panel:
         height=7,
         unit="percentunit",
         legend="names",
-        steps=((None, "red"), (threshold("completeness_ratio"), "green")),
+        steps=alert_line(threshold("completeness_ratio")),
         custom={"showPoints": "always", "pointSize": 7, "axisSoftMin": 0.9, "axisSoftMax": 1},
         alerts=("CompletenessBudgetBurn",),
         more=TO_GAPS,
