@@ -1,20 +1,18 @@
 """What Prometheus would hold if our programs had run for weeks: what they tell now, told backwards, as blocks.
 
-Nothing is told that a program does not tell, and where a series ends the live one goes on. A counter has grown at a
-pace that follows the hour of the day, a moment has been as long ago as it is now, and a gauge has wavered around its
-value.
+Nothing is told that a program does not tell, and where a series ends the live one goes on.
 """
 
 from __future__ import annotations
 
 import subprocess
-import zlib
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.observability.live.past import Past, told_before
 from tests.observability.live.servers import instance, program
 
 if TYPE_CHECKING:
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
-    from prometheus_client.samples import Sample
 
     Numbers = NDArray[np.float64]
 
@@ -34,8 +31,6 @@ rate needs two samples between two of them."""
 GAUGES_EVERY: Final = ((DAY, 120), (40 * DAY, 300))
 """The same of what is no counter: Prometheus looks back five minutes for it."""
 LONGEST_BLOCK: Final = "1000h"
-STEADY: Final = ("_capacity", "_info", "_success", "_status", "_subscriptions", "_expected", "_connected", "_bytes")
-"""Ends of the names of what hardly ever changes."""
 
 
 class Series(NamedTuple):
@@ -84,15 +79,16 @@ def told_backwards(job: str, url: str, times: Numbers, *, counted_for: float) ->
     What it counts it has counted for so many seconds.
     """
     yield Series("up", {"job": job, "instance": instance(job)}, np.ones_like(times))
+    past = Past(times)
     text = requests.get(f"{url}/metrics", timeout=30).text
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             if not sample.name.endswith("_created"):
                 labels = {**sample.labels, "job": job, "instance": instance(job)}
                 if family.type in ("counter", "histogram"):
-                    values = _grown(sample.value / counted_for, times)
+                    values = told_before(sample, past, counted_for=counted_for)
                 else:
-                    values = np.where(_is_told(times), _gauge(sample, times), np.nan)
+                    values = np.where(_is_told(times), told_before(sample, past, counted_for=None), np.nan)
                 yield Series(sample.name, labels, values)
 
 
@@ -102,32 +98,6 @@ def _is_told(times: Numbers) -> NDArray[np.bool_]:
     told: NDArray[np.bool_] = (times % np.where(times[-1] - times < recent, often, seldom)) == 0
     told[-1] = True
     return told
-
-
-def _gauge(sample: Sample, times: Numbers) -> Numbers:
-    now = times[-1]
-    if sample.name.endswith("_timestamp_seconds"):
-        lag: Numbers = max(0.0, now - sample.value) * (0.5 + _noise(sample, times))
-        return times - lag
-    if sample.name.endswith(STEADY) or sample.value == 0:
-        return np.full_like(times, sample.value)
-    if sample.name.endswith("_ratio"):
-        return 1 - (1 - sample.value) * 2 * _noise(sample, times)
-    return np.round(sample.value * (0.8 + 0.4 * _noise(sample, times)))
-
-
-def _grown(per_second: float, times: Numbers) -> Numbers:
-    """Return a counter that has grown at a pace; the buckets of a histogram grow alike."""
-    seconds = times - times[0]
-    by_day = 0.5 * DAY / (2 * np.pi) * (1 - np.cos(2 * np.pi * seconds / DAY))
-    grown: Numbers = np.floor(per_second * (seconds + by_day))
-    return grown
-
-
-def _noise(sample: Sample, times: Numbers) -> Numbers:
-    """Return numbers between 0 and 1, the same in every run."""
-    seed = zlib.crc32(f"{sample.name}{sorted(sample.labels.items())}".encode())
-    return np.random.default_rng(seed).random(times.size)
 
 
 def write_blocks(series: Iterable[Series], times: Numbers, folder: Path) -> Path:

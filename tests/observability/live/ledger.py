@@ -13,6 +13,7 @@ from tapekeeper.model.series import DERIBIT_PERPETUAL_CANDLES
 from tapekeeper.model.window import Window
 from tapekeeper.store.database import Database
 from tapekeeper.store.outages import add_outage
+from tests.observability.live.ledger_dates import date_back
 from tests.support.desk import BY, MINUTE, ONE_MINUTE, Desk
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def fill(url: str, simulator: Simulator) -> None:
     _with_holes_that_stay(desk, week, yesterday)
     _with_work_left(desk, week)
     simulator.clear_faults()
+    date_back(url)
 
 
 def _with_holes_that_heal(desk: Desk, week: Window, yesterday: int) -> None:

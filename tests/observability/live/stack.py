@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 INSTRUMENTS: Final = 20
 SECONDS_COLLECTED: Final = 10.0
 """About how long the collector runs when its history is written."""
+WEEK_SECONDS: Final = 7 * 86_400.0
+"""In which the work in the database was done."""
 READER: Final = "dashboards"
 _PASSWORD: Final = "a-long-password"
 
@@ -113,7 +115,7 @@ def _history(stack: Stack, of: list[Part]) -> Path:
     """Write what was told and recorded before the start, and return the folder of its blocks."""
     folder, times = stack.folder / "history", moments(of)
     collector = told_backwards("collector", f"http://{stack.collector}", times, counted_for=SECONDS_COLLECTED)
-    exporter = told_backwards("exporter", f"http://{stack.exporter}", times, counted_for=times[-1] - times[0])
+    exporter = told_backwards("exporter", f"http://{stack.exporter}", times, counted_for=WEEK_SECONDS)
     blocks = write_blocks([*collector, *exporter], times, folder)
     record(blocks, of, folder)
     return blocks
