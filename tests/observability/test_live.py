@@ -161,10 +161,14 @@ def pages(webhook: Webhook, status: str = "firing") -> set[str]:
 
 
 def of_the_collector(alert: dict[str, Any]) -> bool:
-    """Tell whether an alert is critical and speaks of the collector, by its job or because nothing else feeds it."""
+    """Tell whether an alert is critical and speaks of the collector, by its job or because nothing else feeds it.
+
+    What it says about the disk of this machine is another matter.
+    """
     labels = alert["labels"]
     return (
-        labels["severity"] == "critical"
+        labels["alertname"] != "DiskWillFill"
+        and labels["severity"] == "critical"
         and labels["service"] in {"collector", "freshness", "monitoring"}
         and labels.get("job", "collector") == "collector"
     )

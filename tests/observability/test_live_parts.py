@@ -6,16 +6,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from prometheus_client.samples import Sample
 
 from tests.observability.live.grafana_macros import expand_macros
 from tests.observability.live.grafana_time import TimeRange, range_of, rate_interval, seconds_of
 from tests.observability.live.grafana_variables import Language, Variables
 from tests.observability.live.history import moments, parts
+from tests.observability.live.past import MINUTE, Past, told_before
 from tests.observability.live.recorded import held_for, in_turns
 from tests.observability.live.seconds import seconds_for_minutes
 
 SIX_HOURS = TimeRange(1_700_000_000, 1_700_021_600)
-MINUTE = 60
 
 
 @pytest.mark.parametrize(
@@ -151,3 +152,46 @@ def test_rules_wait_for_what_they_look_at() -> None:
     assert [[rule["record"] for rule in turn] for turn in in_turns(rules)] == [["d:e:f"], ["g:h:i"], ["a:b:c"]]
     with pytest.raises(AssertionError, match="look at each other"):
         list(in_turns([{"record": "a:b:c", "expr": "d:e:f"}, {"record": "d:e:f", "expr": "a:b:c"}]))
+
+
+@pytest.fixture
+def past() -> Past:
+    return Past(moments(parts(1_700_000_000.0, 7)))
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "counted_for"),
+    [
+        ("tapekeeper_collector_messages_total", {"venue": "deribit", "channel": "book"}, 10.0),
+        ("tapekeeper_collector_reconnects_total", {"reason": "reset"}, 10.0),
+        ("tapekeeper_backfill_rows_written_total", {"dataset": "deribit.perpetual_candles"}, 604_800.0),
+    ],
+)
+def test_a_counter_never_fell(past: Past, name: str, labels: dict[str, str], counted_for: float) -> None:
+    values = told_before(Sample(name, labels, 1_000.0), past, counted_for=counted_for)
+    assert values[0] >= 0
+    assert (np.diff(values) >= 0).all()
+    assert values[-1] > values[0]
+
+
+def test_while_the_venue_was_away_nothing_came(past: Past) -> None:
+    away = past.away
+    assert 0 < away.sum() < away.size / 50
+    messages = told_before(Sample("tapekeeper_collector_messages_total", {}, 1_000.0), past, counted_for=10.0)
+    assert (np.diff(messages)[away[1:]] == 0).all()
+    connected = told_before(Sample("tapekeeper_collector_connected", {}, 1.0), past, counted_for=None)
+    assert (connected == ~away).all()
+    newest = told_before(Sample("tapekeeper_last_tick_timestamp_seconds", {}, past.now), past, counted_for=None)
+    assert (past.times - newest).max() == pytest.approx(25 * MINUTE, abs=150)
+
+
+def test_a_history_ends_with_what_is_told_now(past: Past) -> None:
+    for name, labels in (
+        ("tapekeeper_gaps_open", {"dataset": "a", "cause": "unknown"}),
+        ("tapekeeper_collector_queue_capacity", {"queue": "quotes"}),
+        ("tapekeeper_quality_check_status", {"dataset": "a", "check": "b", "severity": "critical"}),
+        ("tapekeeper_completeness_ratio", {"dataset": "a", "window": "24h"}),
+        ("tapekeeper_backfill_chunks", {"dataset": "a", "state": "failed"}),
+    ):
+        for value in (0.0, 1.0):
+            assert told_before(Sample(name, labels, value), past, counted_for=None)[-1] == value, name

@@ -73,12 +73,15 @@ def _with_holes_that_stay(desk: Desk, week: Window, yesterday: int) -> None:
 
 
 def _with_work_left(desk: Desk, week: Window) -> None:
-    """A run whose venue answered nonsense has failed, and of another one only some is done."""
-    desk.simulator.set_faults([{"kind": "malformed", "instrument": XRP, "from_request": 8, "to_request": 9}])
+    """A run whose venue answered nonsense has failed, and another one goes on.
+
+    Two workers ask twice each: with four bad answers in a row one of them has used up its tries.
+    """
+    desk.simulator.set_faults([{"kind": "malformed", "instrument": XRP, "from_request": 8, "to_request": 11}])
     desk.backfill(XRP, week)
-    month = Window(week.start - 3 * MICROSECONDS_PER_DAY, week.start)
+    before = Window(week.start - 3 * MICROSECONDS_PER_DAY, week.start)
     with BackfillJob(desk.settings) as job:
-        job.start(job.plan(BackfillRequest(DERIBIT_PERPETUAL_CANDLES, (BITCOIN,), month, ONE_MINUTE)), "goes on")
+        job.start(job.plan(BackfillRequest(DERIBIT_PERPETUAL_CANDLES, (BITCOIN,), before, ONE_MINUTE)), "goes on")
 
 
 def _register(desk: Desk, window: Window) -> None:

@@ -72,7 +72,12 @@ class Stack:
     def start_collector(self) -> None:
         """Start the collector where it always listens; the one before has to be gone."""
         port = self.collector.rsplit(":", 1)[1]
-        settings = {"TAPEKEEPER_COLLECTOR_METRICS_PORT": port, "TOP_N_INSTRUMENTS": INSTRUMENTS}
+        settings = {
+            "TAPEKEEPER_COLLECTOR_METRICS_PORT": port,
+            # However slow this machine is, it is not taken for a venue that fell silent.
+            "TAPEKEEPER_COLLECTOR_SILENCE_CLOSE_SECONDS": 60,
+            "TOP_N_INSTRUMENTS": INSTRUMENTS,
+        }
         self.running_collector = self._collectors.enter_context(
             running_collector(self.database_url, self.simulator, self.folder, **settings)
         )
