@@ -129,11 +129,11 @@ def _rows() -> Panel:
     return graph(
         "Rows written per second",
         "Who writes how much?",
+        metric("sum(rate(tapekeeper_backfill_rows_written_total[$__rate_interval]))", "backfill"),
         metric(
             "sum by (table) (rate(tapekeeper_collector_rows_written_total[$__rate_interval]))",
             "collector: {{table}}",
         ),
-        metric("sum(rate(tapekeeper_backfill_rows_written_total[$__rate_interval]))", "backfill"),
         width=8,
         height=7,
         unit="short",
@@ -310,7 +310,7 @@ def _airflow() -> tuple[Panel, ...]:
 def _dag_runs() -> Panel:
     return graph(
         "DAG runs",
-        "How many DAG runs ended well, and how many failed?",
+        "How many DAG runs ended well in an hour, and how many failed?",
         metric("sum(increase(airflow_dagrun_duration_success_count[$__rate_interval]))", "success"),
         metric("sum(increase(airflow_dagrun_duration_failed_count[$__rate_interval]))", "failed"),
         width=8,
@@ -319,6 +319,8 @@ def _dag_runs() -> Panel:
         stacked=True,
         minimum=0,
         drawn_as="bars",
+        smallest_step="1h",
+        custom={"fillOpacity": 70},
         legend="names",
         overrides=coloured({"success": "green", "failed": "red"}),
         alerts=("DagRunFailed",),
@@ -341,6 +343,7 @@ def _durations() -> Panel:
         unit="s",
         minimum=0,
         drawn_as="points",
+        smallest_step="1h",
         custom={"showPoints": "always", "pointSize": 6},
         legend="names",
         **_OF_AIRFLOW,

@@ -131,7 +131,10 @@ def _chunks() -> Panel:
     return graph(
         "Chunks by state",
         "Is work going on, and does any of it fail?",
-        metric(f"sum by (state) (tapekeeper_backfill_chunks{{{CHOSEN}}})", "{{state}}"),
+        *(
+            metric(f"sum(tapekeeper_backfill_chunks{{state='{state}', {CHOSEN}}})", state)
+            for state in ("failed", "running", "pending", "done")
+        ),
         width=8,
         height=7,
         unit="none",
@@ -178,9 +181,9 @@ def _requests() -> Panel:
     return graph(
         "Requests per second",
         "Are requests answered, repeated, or given up?",
-        metric(
-            "sum by (outcome) (rate(tapekeeper_backfill_api_requests_total[$__rate_interval]))",
-            "{{outcome}}",
+        *(
+            metric(f"sum(rate(tapekeeper_backfill_api_requests_total{{outcome='{outcome}'}}[$__rate_interval]))", told)
+            for outcome, told in (("give_up", "given up"), ("retry", "repeated"), ("ok", "answered"))
         ),
         width=8,
         height=7,
@@ -188,7 +191,7 @@ def _requests() -> Panel:
         stacked=True,
         minimum=0,
         legend="names",
-        overrides=coloured({"ok": "green", "retry": "orange", "give_up": "red"}),
+        overrides=coloured({"answered": "green", "repeated": "orange", "given up": "red"}),
         alerts=("RateLimited",),
     )
 

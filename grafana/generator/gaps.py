@@ -224,7 +224,8 @@ def _incidents() -> Panel:
                 max(opened_at) AS "Recorded",
                 dataset AS "Dataset",
                 min(instrument)
-                    || CASE WHEN count(*) > 1 THEN ' and ' || count(*) - 1 || ' more' ELSE '' END AS "Series",
+                    || CASE count(DISTINCT instrument) WHEN 1 THEN ''
+                        ELSE ' and ' || count(DISTINCT instrument) - 1 || ' more' END AS "Instruments",
                 min(window_start) AS "From",
                 max(seconds) AS "Length",
                 sum(missing)::bigint AS "Missing",
@@ -247,7 +248,7 @@ def _incidents() -> Panel:
         overrides=(
             column("Recorded", unit=MINUTE, custom__width=140),
             column("Dataset", custom__width=190),
-            column("Series", custom__width=265),
+            column("Instruments", custom__width=265),
             column("From", unit=MINUTE, custom__width=140),
             column("Length", unit="s", custom__width=90),
             column("Missing", custom__width=75),
@@ -316,9 +317,9 @@ def _outages() -> Panel:
         width=7,
         height=7,
         overrides=(
-            column("Venue", custom__width=70),
+            column("Venue", custom__width=65),
             column("From", unit=MINUTE, custom__width=135),
-            column("Length", unit="s", custom__width=85),
+            column("Length", unit="s", custom__width=75),
         ),
         nothing="No outage is registered.",
     )
