@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -11,7 +11,7 @@ import orjson
 from simulator.binance_um.agg_trade_answers import WEIGHT, agg_trades
 from simulator.binance_um.exchange_info import exchange_info
 from simulator.binance_um.funding_answers import funding_info, funding_rates
-from simulator.binance_um.kline_answers import DEFAULT_LIMIT, klines
+from simulator.binance_um.kline_answers import DEFAULT_LIMIT, klines, prepare_klines
 from simulator.binance_um.limits import Pool
 from simulator.binance_um.open_interest_answers import open_interest_history
 from simulator.binance_um.request import UmRequest
@@ -25,6 +25,8 @@ class Endpoint:
     """One path of the venue: the pool that it takes from, and what it costs."""
 
     answer: Answerer
+    prepare: Callable[[UmRequest], Awaitable[None]] | None = None
+    """Does what takes long beforehand, a little at a time, or raises UmError."""
     pool: Pool = "weight"
     weight: Callable[[Mapping[str, str]], int] = lambda _: 1
 
@@ -48,7 +50,7 @@ ENDPOINTS: Final[Mapping[str, Endpoint]] = {
     "fapi/v1/ping": Endpoint(_ping),
     "fapi/v1/time": Endpoint(_time),
     "fapi/v1/exchangeInfo": Endpoint(exchange_info),
-    "fapi/v1/klines": Endpoint(klines, weight=kline_weight),
+    "fapi/v1/klines": Endpoint(klines, prepare_klines, weight=kline_weight),
     "fapi/v1/aggTrades": Endpoint(agg_trades, weight=lambda _: WEIGHT),
     "fapi/v1/fundingRate": Endpoint(funding_rates, pool="funding"),
     "fapi/v1/fundingInfo": Endpoint(funding_info, pool="funding"),

@@ -70,8 +70,11 @@ class UmApi(HttpService):
         endpoint = ENDPOINTS.get(question.method)
         if endpoint is None:
             return web.Response(status=404, text=_NOT_THERE, content_type="text/html")
+        asked = UmRequest(self._data, request.query, self._world.clock.now(), conditions)
         try:
-            body = endpoint.answer(UmRequest(self._data, request.query, self._world.clock.now(), conditions))
+            if endpoint.prepare is not None:
+                await endpoint.prepare(asked)
+            body = endpoint.answer(asked)
         except UmError as error:
             return self._respond_with(request, question, orjson.dumps(error.body()), error.status)
         return self._respond_with(request, question, body)

@@ -45,6 +45,17 @@ def klines(request: UmRequest) -> bytes:
     return _spoiled(request.conditions, contract, told, body)
 
 
+async def prepare_klines(request: UmRequest) -> None:
+    """Make the days that an answer adds up, and let others have their turn meanwhile."""
+    contract = request.contract()
+    interval = request.choice("interval", INTERVALS, errors.bad_interval())
+    window = request.window(default=DEFAULT_LIMIT, most=MOST)
+    end = min(request.now if window.end is None else window.end, contract.end)
+    reach = window.limit * longest(interval)
+    start = end - reach if window.start is None else max(window.start, contract.onboard_at)
+    await request.data.klines.prepare(contract, interval, start, min(end, start + reach), request.now)
+
+
 def _held(request: UmRequest, contract: Contract, interval: str, window: tuple[int | None, int], limit: int) -> Klines:
     """Return at least `limit` klines of a window that the venue has, counted from its start or else from its end."""
     start, end = window

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Final
 
@@ -72,6 +73,14 @@ class KlineMaker:
         if interval in MINUTES:
             return self._within_days(contract, interval, first, last, cutoff)
         return self._of_days(contract, interval, first, last, cutoff)
+
+    async def prepare(self, contract: Contract, interval: str, start: int, end: int, now: int) -> None:
+        """Make what klines of a long window need, and let others have their turn meanwhile."""
+        cutoff = min(now, contract.end)
+        size = MINUTES.get(interval, _MINUTES)
+        for day in range(max(start, contract.onboard_at) // DAY, (min(end, cutoff - 1)) // DAY):
+            self._day_of(contract, day, size, cutoff)
+            await asyncio.sleep(0)
 
     def _within_days(self, contract: Contract, interval: str, first: int, last: int, cutoff: int) -> Klines:
         size = MINUTES[interval]
