@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
+from tests.observability.compose import COMPOSE
 from tests.observability.rules import RUNBOOKS, alerts
 from tests.observability.test_runbooks import commands, parse
 
@@ -42,6 +46,28 @@ def test_an_alert_that_is_not_told_or_has_another_severity_is_noticed() -> None:
     rules = alerts()
     changed = [{**rules[0], "labels": {**rules[0]["labels"], "severity": "none"}}, *rules[1:]]
     assert len({table(rules), table(rules[1:]), table(changed)}) == 3
+
+
+def test_compose_takes_the_documented_second_collector(tmp_path: Path) -> None:
+    [override] = re.findall(r"^```yaml\n(services:\n.*?)^```", OPERATIONS.read_text(encoding="utf-8"), re.M | re.S)
+    (tmp_path / "docker-compose.override.yml").write_text(override, encoding="utf-8")
+    shutil.copy(OPERATIONS.parents[1] / "docker-compose.yml", tmp_path)
+    done = subprocess.run([COMPOSE, "config", "--format=json"], cwd=tmp_path, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    services = json.loads(done.stdout)["services"]
+    collectors = [services[name] for name in ("collector", "collector-2")]
+    assert [collector["environment"]["SHARD"] for collector in collectors] == ["1/2", "2/2"]
+    # What must not be shared.
+    for one, other in zip(*((mounted(collector), published(collector)) for collector in collectors), strict=True):
+        assert len(one | other) == 2
+
+
+def mounted(service: dict[str, Any]) -> set[str]:
+    return {volume["source"] for volume in service["volumes"]}
+
+
+def published(service: dict[str, Any]) -> set[str]:
+    return {port["published"] for port in service["ports"]}
 
 
 def test_the_commands_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
