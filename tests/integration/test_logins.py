@@ -94,6 +94,15 @@ def test_a_dashboard_cannot_write_and_cannot_wait(server: str) -> None:
     assert ask(url_of(server, "desk_reader"), "SHOW statement_timeout") == "0"
 
 
+def test_a_dashboard_sees_what_sessions_do_and_not_what_they_ask(server: str) -> None:
+    with closing(connect(url_of(server, "desk_writer"))) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT 'secret'")
+        url = url_of(server, "desk_dashboard")
+        assert ask(url, "SELECT state FROM database_sessions WHERE login = 'desk_writer'") == "idle in transaction"
+        assert ask(url, "SELECT longest_seconds > 0 FROM database_sessions WHERE login = 'desk_writer'") is True
+        assert "secret" not in str(ask(url, "SELECT json_agg(told) FROM database_sessions AS told"))
+
+
 def test_another_program_has_its_database_and_sees_nothing_of_ours(server: str) -> None:
     password = PASSWORDS["desk_apart"]
     assert ask(as_login(server, "desk_apart", password, "desk_apart"), "CREATE TABLE x (); SELECT 1") == 1
