@@ -5,6 +5,8 @@ ARGS ?=
 PYTHON ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
+# Compiled once, the many processes of the demo and of the tests start sooner, whatever the shell says.
+unexport PYTHONDONTWRITEBYTECODE
 # Ends its command when make itself is killed.
 GUARD := $(BIN)/python -P -m tapekeeper.local.guard --grace-seconds 240 --
 
