@@ -75,6 +75,20 @@ def test_requests_are_counted_among_those_that_match() -> None:
     assert fired(made, 4, method="public/ticker") == [False, True, True, False]
 
 
+def test_a_fault_befalls_the_service_that_it_names_or_all() -> None:
+    made = plan({"kind": "slow", "service": "binance_um"}, {"kind": "cut"}, {"kind": "maintenance"})
+    kinds = {
+        service: [fault.kind for fault in made.fire("fapi/v1/klines", "BTCUSDT", 100.0, service)]
+        for service in ("deribit", "binance_um", "binance_archive", "cryptodatadownload")
+    }
+    assert kinds == {
+        "deribit": ["cut", "maintenance"],
+        "binance_um": ["slow", "cut"],
+        "binance_archive": ["cut"],
+        "cryptodatadownload": ["cut"],
+    }
+
+
 def test_seconds_are_counted_from_the_setting() -> None:
     made = plan({"kind": "maintenance", "from_second": 1, "to_second": 2})
     assert [bool(made.fire(CHART, None, now)) for now in (100.5, 101.0, 102.0, 102.5)] == [False, True, True, False]

@@ -16,9 +16,9 @@ from simulator.cryptodatadownload.dailies import OptionDailies
 from simulator.market import Market
 from simulator.moments import MINUTE
 from tests.support import payloads
+from tests.unit.simulator.archive import Reader
 from tests.unit.simulator.binance import Binance
 from tests.unit.simulator.listener import Studio
-from tests.unit.simulator.test_binance_archive import Reader
 from tests.unit.simulator.venue import NOW, SEED, Venue
 
 
