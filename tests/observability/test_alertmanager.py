@@ -5,14 +5,13 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import requests
 
-from tapekeeper.local.ports import free_port
+from tests.observability.live.servers import running_alertmanager
 from tests.observability.rules import PROMETHEUS, alerts
 from tests.support.processes import wait_for
 
@@ -116,52 +115,15 @@ def test_what_is_no_address_is_refused_without_being_told(tmp_path: Path, webhoo
     assert not (tmp_path / "rendered.yml").exists()
 
 
-@contextmanager
-def running_alertmanager(tmp_path: Path) -> Iterator[str]:
-    """Run Alertmanager with our inhibitions, and receivers that call nobody; yield its address."""
-    program = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
-    if program is None:
-        pytest.skip("Alertmanager is not installed: apt-get install prometheus-alertmanager")
-    configuration = tmp_path / "quiet.yml"
-    lines = CONFIGURATION.read_text(encoding="utf-8").splitlines()
-    silenced = [
-        line for line in lines if not line.lstrip().startswith(("webhook_configs:", "- url:", "send_resolved:"))
-    ]
-    configuration.write_text("\n".join(silenced), encoding="utf-8")
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [
-                program,
-                f"--config.file={configuration}",
-                f"--storage.path={tmp_path / 'data'}",
-                f"--web.listen-address=127.0.0.1:{port}",
-                "--cluster.listen-address=",
-            ],
-            stdout=log,
-            stderr=log,
-        )
-        try:
-            wait_for(lambda: process.poll() is not None or answers(url))
-            assert process.poll() is None, (tmp_path / "log").read_text(encoding="utf-8")
-            yield url
-        finally:
-            process.kill()
-            process.wait()
-
-
-def answers(url: str) -> bool:
-    try:
-        return requests.get(f"{url}/-/ready", timeout=10).ok
-    except requests.ConnectionError:
-        return False
-
-
 @pytest.fixture(scope="module")
 def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running_alertmanager(tmp_path_factory.mktemp("alertmanager")) as url:
-        yield url
+    """Alertmanager with our inhibitions, and receivers that call nobody."""
+    quiet = tmp_path_factory.mktemp("alertmanager") / "quiet.yml"
+    lines = CONFIGURATION.read_text(encoding="utf-8").splitlines()
+    calling = ("webhook_configs:", "- url:", "send_resolved:")
+    quiet.write_text("\n".join(line for line in lines if not line.lstrip().startswith(calling)), encoding="utf-8")
+    with running_alertmanager(quiet) as address:
+        yield f"http://{address}"
 
 
 def labelled(name: str, more: Labels) -> dict[str, str]:

@@ -17,6 +17,7 @@ from tests.observability.live.servers import (
     running_alertmanager,
     running_prometheus,
     running_webhook,
+    with_webhook,
 )
 from tests.observability.live.stack import Stack, running_stack
 from tests.support.processes import wait_for
@@ -133,7 +134,7 @@ def test_what_is_wrong_is_told(grafana: Grafana, broken: dict[str, Any], told: s
 def test_the_death_of_the_collector_is_one_page_and_its_return_ends_it(stack: Stack, tmp_path: Path) -> None:
     with (
         running_webhook() as webhook,
-        running_alertmanager(tmp_path / "alertmanager", webhook.url, seconds_for_minutes) as alertmanager,
+        running_alertmanager(with_webhook(tmp_path, webhook.url, seconds_for_minutes)) as alertmanager,
         running_prometheus(tmp_path / "prometheus", stack.targets(alertmanager), seconds_for_minutes) as prometheus,
     ):
         # Until the first scrape everything is missing.

@@ -111,25 +111,27 @@ def instance(job: str) -> str:
     return f"{job}:9100"
 
 
+def with_webhook(folder: Path, webhook: str, render: Callable[[str], str] = as_it_is) -> Path:
+    """Write our routes, all of whose receivers call this webhook, and return the file."""
+    template, secret, routes = folder / "template.yml", folder / "webhook_url", folder / "alertmanager.yml"
+    template.write_text(render((PROMETHEUS / "alertmanager.yml").read_text(encoding="utf-8")), encoding="utf-8")
+    secret.write_text(webhook, encoding="utf-8")
+    subprocess.run(["sh", PROMETHEUS / "render-alertmanager.sh", template, routes, secret], check=True)
+    return routes
+
+
 @contextmanager
-def running_alertmanager(folder: Path, webhook: str, render: Callable[[str], str] = as_it_is) -> Iterator[str]:
-    """Run Alertmanager with our routes, all of whose receivers call this webhook; yield its address, host:port."""
-    folder.mkdir()
-    (folder / "template.yml").write_text(
-        render((PROMETHEUS / "alertmanager.yml").read_text(encoding="utf-8")), encoding="utf-8"
-    )
-    (folder / "webhook_url").write_text(webhook, encoding="utf-8")
-    script = ("sh", PROMETHEUS / "render-alertmanager.sh", folder / "template.yml")
-    subprocess.run([*script, folder / "alertmanager.yml", folder / "webhook_url"], check=True)
+def running_alertmanager(routes: Path) -> Iterator[str]:
+    """Run Alertmanager with these routes, and its data beside them; yield its address, host:port."""
     address = f"{LOOPBACK}:{free_port()}"
     command = [
         program("prometheus-alertmanager", "alertmanager"),
-        f"--config.file={folder / 'alertmanager.yml'}",
-        f"--storage.path={folder / 'data'}",
+        f"--config.file={routes}",
+        f"--storage.path={routes.parent / 'alertmanager'}",
         f"--web.listen-address={address}",
         "--cluster.listen-address=",
     ]
-    with _running(command, folder / "log", f"http://{address}/-/ready"):
+    with _running(command, routes.parent / "alertmanager.log", f"http://{address}/-/ready"):
         yield address
 
 

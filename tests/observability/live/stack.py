@@ -14,7 +14,13 @@ from tapekeeper.store.logins import Login, Role, ensure_logins
 from tests.observability.live.history import moments, parts, told_backwards, write_blocks
 from tests.observability.live.ledger import fill
 from tests.observability.live.recorded import record
-from tests.observability.live.servers import answers, running_alertmanager, running_prometheus, running_webhook
+from tests.observability.live.servers import (
+    answers,
+    running_alertmanager,
+    running_prometheus,
+    running_webhook,
+    with_webhook,
+)
 from tests.support.collector import control, rows, running_collector
 from tests.support.command_line import environment
 from tests.support.processes import wait_for
@@ -102,7 +108,7 @@ def running_stack(database_url: str, folder: Path, *, days: float) -> Iterator[S
         running.enter_context(running_exporter(stack))
         blocks = _history(stack, parts(time.time(), days))
         webhook = running.enter_context(running_webhook())
-        alertmanager = running.enter_context(running_alertmanager(folder / "alertmanager", webhook.url))
+        alertmanager = running.enter_context(running_alertmanager(with_webhook(folder, webhook.url)))
         stack.prometheus = running.enter_context(
             running_prometheus(folder / "prometheus", stack.targets(alertmanager), history=blocks)
         )
