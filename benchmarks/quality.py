@@ -24,10 +24,11 @@ from tapekeeper.quality.checks.check import Scope, only_row
 from tapekeeper.quality.checks.gap_detection import GapDetection
 from tapekeeper.quality.job import CHECK_SESSION, QualityJob
 from tapekeeper.settings import read_settings
-from tapekeeper.store import candles as candle_store
 from tapekeeper.store import catalogue, coverage
 from tapekeeper.store.completeness import dataset_completeness
 from tapekeeper.store.database import Database, connect
+from tapekeeper.store.grid_rows import CANDLES, INCOMING_GRID_TABLES, write_rows
+from tapekeeper.store.series_lock import lock_series
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -92,13 +93,13 @@ def measure_quality(server: Server, *, candles: int, repetitions: int, seed: int
 
 def _fill(url: str, window: Window, seed: int) -> None:
     random = np.random.default_rng(seed)
-    with closing(Database(url, prepare=candle_store.INCOMING_TABLE)) as database:
+    with closing(Database(url, prepare=INCOMING_GRID_TABLES)) as database:
         for position, name in enumerate(_NAMES):
             series_id = database.run(partial(_follow, name=name, window=window))
             gone = _holes(random, window, HOLES // 2 + HOLES % 2 * position)
             for chunk in _market(random, window):
                 held = chunk.select(~gone[(chunk.open_time - window.start) // _STEP])
-                database.run(partial(candle_store.write_candles, series_id=series_id, candles=held))
+                database.run(partial(write_rows, table=CANDLES, series_id=series_id, rows=held))
     with closing(connect(url)) as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:
@@ -108,7 +109,7 @@ def _fill(url: str, window: Window, seed: int) -> None:
 def _follow(cursor: Cursor, name: str, window: Window) -> int:
     listed = Instrument("deribit", name, "perpetual", name[:3], listed_at=window.start, tick_size=0.5)
     series_id = catalogue.ensure_series(cursor, DERIBIT_PERPETUAL_CANDLES, listed, ONE_MINUTE).series_id
-    candle_store.lock_series(cursor, series_id)
+    lock_series(cursor, series_id)
     catalogue.follow(cursor, series_id, window, keep_fresh=True, reason="benchmark")
     coverage.expect(cursor, series_id, window, ONE_MINUTE, life_start=window.start, horizon=window.end)
     return series_id

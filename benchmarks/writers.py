@@ -15,8 +15,10 @@ from tapekeeper.clock import from_microseconds
 from tapekeeper.model.backfill import BackfillRequest
 from tapekeeper.model.series import DERIBIT_PERPETUAL_CANDLES
 from tapekeeper.model.window import Window
-from tapekeeper.store import candles, catalogue, coverage, runs
+from tapekeeper.store import catalogue, coverage, runs
 from tapekeeper.store.database import Database, connect
+from tapekeeper.store.grid_rows import CANDLES, INCOMING_GRID_TABLES, write_rows
+from tapekeeper.store.series_lock import lock_series
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,7 +61,7 @@ class Ours:
     """Rows, coverage, totals and the settled chunk in one transaction, as the runner of a backfill commits them."""
 
     def __init__(self, url: str) -> None:
-        self._database = Database(url, prepare=candles.INCOMING_TABLE)
+        self._database = Database(url, prepare=INCOMING_GRID_TABLES)
         self._owner = uuid.uuid4()
         self._candles: Sequence[Candles] = ()
         self._chunks: list[Chunk] = []
@@ -78,13 +80,13 @@ class Ours:
         self._database.close()
 
     def _commit(self, cursor: Cursor, chunk: Chunk, rows: Candles) -> None:
-        counts = candles.write_candles(cursor, chunk.series_id, rows)
+        counts = write_rows(cursor, CANDLES, chunk.series_id, rows)
         runs.finish(cursor, chunk, self._owner, counts)
 
     def _leased(self, cursor: Cursor, windows: list[Window]) -> list[Chunk]:
         whole = Window(windows[0].start, windows[-1].end)
         series = catalogue.ensure_series(cursor, DERIBIT_PERPETUAL_CANDLES, INSTRUMENT, ONE_MINUTE)
-        candles.lock_series(cursor, series.series_id)
+        lock_series(cursor, series.series_id)
         catalogue.follow(cursor, series.series_id, whole, keep_fresh=False, reason="benchmark")
         coverage.expect(cursor, series.series_id, whole, ONE_MINUTE, life_start=INSTRUMENT.listed_at, horizon=whole.end)
         request = BackfillRequest(DERIBIT_PERPETUAL_CANDLES, (INSTRUMENT.name,), whole, ONE_MINUTE)

@@ -1,9 +1,9 @@
 """Candles of Binance USD-M perpetuals: a window on demand, and what is new every quarter of an hour."""
 
 from tapekeeper.model.series import BINANCE_UM_CANDLES
-from tapekeeper_airflow.backfill_dag import candle_backfill_dag
+from tapekeeper_airflow.backfill_dag import backfill_dag
 
-candle_backfill_dag(
+backfill_dag(
     dag_id="binance_um_candles",
     dataset=BINANCE_UM_CANDLES,
     instruments=["BTCUSDT", "ETHUSDT"],

@@ -1,9 +1,9 @@
 """Backfill of Deribit perpetual candles, on demand."""
 
 from tapekeeper.model.series import DERIBIT_PERPETUAL_CANDLES
-from tapekeeper_airflow.backfill_dag import candle_backfill_dag
+from tapekeeper_airflow.backfill_dag import backfill_dag
 
-candle_backfill_dag(
+backfill_dag(
     dag_id="deribit_perpetual_candles",
     dataset=DERIBIT_PERPETUAL_CANDLES,
     instruments=["BTC-PERPETUAL", "ETH-PERPETUAL"],

@@ -1,4 +1,4 @@
-"""The backfill DAG that every dataset of candles shares."""
+"""The backfill DAG that all datasets share."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tapekeeper_airflow.form import typed_into
 _log = logging.getLogger(__name__)
 
 
-def candle_backfill_dag(
+def backfill_dag(
     dag_id: str,
     dataset: Dataset,
     instruments: list[str],
@@ -30,7 +30,7 @@ def candle_backfill_dag(
     description: str,
     schedule: str | None = None,
 ) -> DAG:
-    """Return a DAG that backfills candles when somebody triggers it: plan, one task per instrument, summary.
+    """Return a DAG that backfills a dataset when somebody triggers it: plan, one task per instrument, summary.
 
     With a schedule, the runs that nobody triggered fetch what is new for the followed series instead.
     """

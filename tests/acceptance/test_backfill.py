@@ -226,7 +226,7 @@ def test_a_start_before_the_listing_goes_on_from_there(
     ("window", "reason"),
     [
         (["--start", "2016-01-01", "--end", "2016-02-01"], "the venue's history begins at 2018-08-1"),
-        (["--start", "2024-03-01T00:00:30Z", "--end", "2024-03-01T00:00:40Z"], "no candle of 1m both opens there and"),
+        (["--start", "2024-03-01T00:00:30Z", "--end", "2024-03-01T00:00:40Z"], "no row of 1m both begins there and"),
     ],
 )
 def test_a_window_without_a_candle_says_why(window: list[str], reason: str, settings: dict[str, str]) -> None:

@@ -17,11 +17,13 @@ from tests.support.simulator import Simulator
 from tests.support.truth import Row, one_value, query
 
 MILLISECONDS_PER_DAY = 86_400_000
+TABLES = ("candles", "open_interest")
 COLUMNS = ("open", "high", "low", "close", "volume", "quote_volume", "count")
 STORM: list[dict[str, Any]] = [
-    {"kind": kind, "probability": 0.1, "service": "binance_um", "method": "fapi/v1/klines"}
-    for kind in ("server_error", "cut", "truncated", "malformed", "wrong_window", "bad_candle")
-]
+    {"kind": kind, "probability": 0.1, "service": "binance_um", "method": method}
+    for method in ("fapi/v1/klines", "futures/data/openInterestHist")
+    for kind in ("server_error", "cut", "truncated", "malformed", "wrong_window")
+] + [{"kind": "bad_candle", "probability": 0.1, "service": "binance_um", "method": "fapi/v1/klines"}]
 
 
 @pytest.fixture
@@ -67,10 +69,30 @@ def held(url: str, symbol: str) -> list[Row]:
     )
 
 
+def held_open_interest(url: str, symbol: str) -> list[Row]:
+    return query(
+        url,
+        """
+        SELECT event_time, open_interest, open_interest_value
+        FROM open_interest JOIN series USING (series_id) JOIN instruments USING (instrument_id)
+        WHERE venue = 'binance_um' AND name = %s ORDER BY event_time
+        """,
+        symbol,
+    )
+
+
+def told_open_interest(simulator: Simulator, symbol: str, rows: list[Row]) -> list[Row]:
+    """Return the truth between the first and the last row that is held."""
+    first, last = (round(row[0].timestamp() * 1_000) for row in (rows[0], rows[-1]))
+    truth = simulator.truth("binance_um/open_interest", symbol=symbol, period="5m", start=first, end=last + 1)
+    moments = [datetime.fromtimestamp(moment / 1_000, UTC) for moment in truth["time"]]
+    return list(zip(moments, truth["open_interest"], truth["open_interest_value"], strict=True))
+
+
 def told(simulator: Simulator, symbol: str, rows: list[Row]) -> list[Row]:
     """Return the truth between the first and the last row that is held."""
     first, last = (round(row[0].timestamp() * 1_000) for row in (rows[0], rows[-1]))
-    truth = simulator.truth_klines(symbol=symbol, start=first, end=last + 1)
+    truth = simulator.truth("binance_um/klines", symbol=symbol, interval="1m", start=first, end=last + 1)
     moments = [datetime.fromtimestamp(moment / 1_000, UTC) for moment in truth["open_time"]]
     return list(zip(moments, *(truth[column] for column in COLUMNS), strict=True))
 
@@ -79,37 +101,58 @@ def test_what_lands_through_a_storm_equals_the_truth_and_again_nothing_changes(
     settings: dict[str, str], database_url: str, simulator: Simulator
 ) -> None:
     simulator.set_faults(STORM)
-    summary = backfill(settings, "--symbol", "BTCUSDT,ETHUSDT", "--window-days", "5")
-    totals = summary["totals"]["candles"]
-    assert totals["state"] == "done"
-    assert totals["inserted"] == totals["requested"] >= 2 * (5 * 1_440 - 1)
-    assert totals["requests"] > totals["chunks_done"], "the storm was felt"
+    asked = ["--symbol", "BTCUSDT,ETHUSDT", "--window-days", "5"]
+    summary = backfill(settings, *asked)
+    candles, open_interest = (summary["totals"][f"binance_um.{name}"] for name in ("candles", "open_interest"))
+    assert candles["inserted"] == candles["requested"] >= 2 * (5 * 1_440 - 1)
+    assert candles["requests"] > candles["chunks_done"], "the storm was felt"
+    assert candles["state"] == open_interest["state"] == "done"
     assert summary["records_per_second"] > 0
     simulator.clear_faults()
     for symbol in ("BTCUSDT", "ETHUSDT"):
         rows = held(database_url, symbol)
         assert rows == told(simulator, symbol, rows)
-    version = "SELECT array_agg((xmin, ctid)::text ORDER BY series_id, open_time)::text FROM candles"
-    before = one_value(database_url, f"{version} WHERE open_time < now() - interval '1 hour'")
-    again = backfill(settings, "--symbol", "BTCUSDT,ETHUSDT", "--window-days", "5", "--full-refresh")
-    assert again["totals"]["candles"]["updated"] == 0
-    assert one_value(database_url, f"{version} WHERE open_time < now() - interval '1 hour'") == before
+        points = held_open_interest(database_url, symbol)
+        assert points == told_open_interest(simulator, symbol, points)
+    versions = {table: query(database_url, f"SELECT xmin, ctid::text FROM {table} ORDER BY 2") for table in TABLES}
+    again = backfill(settings, *asked, "--full-refresh")
+    assert [total["updated"] for total in again["totals"].values()] == [0, 0]
+    for table, before in versions.items():
+        assert set(before) <= set(query(database_url, f"SELECT xmin, ctid::text FROM {table}")), (
+            "no row was written again"
+        )
 
 
 def test_what_the_venue_lacks_is_found_asked_for_twice_and_then_explained(
     settings: dict[str, str], database_url: str, simulator: Simulator
 ) -> None:
     yesterday = int(time.time() * 1_000) // MILLISECONDS_PER_DAY * MILLISECONDS_PER_DAY - MILLISECONDS_PER_DAY
-    lost = [yesterday + minute * 60_000 for minute in (700, 701, 900)]
-    simulator.set_faults([{"kind": "missing_minutes", "instrument": "SOLUSDT", "open_times": lost}])
+    minutes = [yesterday + minute * 60_000 for minute in (700, 701, 900)]
+    omitted = {"dataset": "open_interest", "times": [yesterday + 300_000 * period for period in (100, 101, 102)]}
+    simulator.set_faults(
+        [
+            {"kind": "missing_minutes", "instrument": "SOLUSDT", "open_times": minutes},
+            {"kind": "omitted_periods", "instrument": "SOLUSDT", **omitted},
+        ]
+    )
     backfill(settings, "--symbol", "SOLUSDT", "--window-days", "3")
-    check = ["check", "--dataset", "binance_um.candles", "--window", "7d"]
+    check = ["check", "--dataset", "binance_um.candles", "--dataset", "binance_um.open_interest", "--window", "7d"]
     run_tapekeeper(check, settings, exit_code=1)
     run_tapekeeper(["repair"], {**settings, "TAPEKEEPER_REPAIR_PERMANENT_AFTER_HOURS": "0"})
     run_tapekeeper(check, settings)
-    states = query(database_url, "SELECT state, missing FROM data_gaps ORDER BY window_start")
-    assert states == [("permanent", 2), ("permanent", 1)]
-    assert one_value(database_url, "SELECT sum(explained) FROM coverage") == 3
+    lost: dict[str, int] = dict(
+        query(
+            database_url,
+            """
+            SELECT dataset, sum(missing) FROM data_gaps JOIN series USING (series_id)
+            WHERE state = 'permanent' GROUP BY dataset
+            """,
+        )
+    )
+    assert lost["binance_um.candles"] == 3
+    assert lost["binance_um.open_interest"] >= 3, "quiet periods are left out by themselves, too"
+    assert one_value(database_url, "SELECT count(*) FROM series_days WHERE state = 'red'") == 0
+    assert one_value(database_url, "SELECT sum(explained) FROM coverage") == sum(lost.values())
 
 
 def test_a_ban_stops_every_process(settings: dict[str, str], database_url: str, simulator: Simulator) -> None:

@@ -23,8 +23,8 @@ from tapekeeper.model.resolution import Resolution
 from tapekeeper.model.window import Window
 from tapekeeper.quality import ledger
 from tapekeeper.repair import gap_repair
-from tapekeeper.repair.candles import fetch_candles
 from tapekeeper.repair.job import RepairJob
+from tapekeeper.repair.rows import fetch_rows
 from tapekeeper.settings import HttpSettings, RepairSettings, Settings
 from tapekeeper.store import coverage, gaps, outages
 from tapekeeper.store.database import Database
@@ -332,7 +332,7 @@ def test_a_repair_asks_where_a_backfill_has_to_wait(keeper: Keeper) -> None:
 KILLED = """
 import os, sys
 from tapekeeper.repair import gap_repair
-from tapekeeper.repair.candles import fetch_candles
+from tapekeeper.repair.rows import fetch_rows
 from tapekeeper.repair.job import RepairJob
 from tapekeeper.settings import read_settings
 with RepairJob(read_settings(os.environ)) as job:
@@ -369,11 +369,11 @@ def test_what_is_closed_while_it_is_fetched_stays_closed(keeper: Keeper, monkeyp
     (gap,) = keeper.holes(BITCOIN, (10, 20))
 
     def accepted_meanwhile(*arguments: Any) -> Any:
-        fetched = fetch_candles(*arguments)
+        fetched = fetch_rows(*arguments)
         keeper.database.run(lambda cursor: gaps.accept(cursor, gap.gap_id, by="A. Person", note="enough"))
         return fetched
 
-    monkeypatch.setattr(gap_repair, "fetch_candles", accepted_meanwhile)
+    monkeypatch.setattr(gap_repair, "fetch_rows", accepted_meanwhile)
     assert keeper.repair().skipped == 1
     assert keeper.states() == ["accepted"]
     keeper.assert_true(BITCOIN)
@@ -386,7 +386,7 @@ def test_whoever_lost_his_connection_lost_the_gap_to_the_next(keeper: Keeper, mo
     others: list[RepairSummary] = []
 
     def cut_off(*arguments: Any) -> Any:
-        fetched = fetch_candles(*arguments)
+        fetched = fetch_rows(*arguments)
         if not others:
             others.append(RepairSummary())
             keeper.desk.rows(
@@ -396,7 +396,7 @@ def test_whoever_lost_his_connection_lost_the_gap_to_the_next(keeper: Keeper, mo
             others.append(keeper.repair())
         return fetched
 
-    monkeypatch.setattr(gap_repair, "fetch_candles", cut_off)
+    monkeypatch.setattr(gap_repair, "fetch_rows", cut_off)
     summary = keeper.repair()
     assert (summary.skipped, summary.repaired, summary.left) == (1, 0, 0)
     assert others[-1].repaired == 1
@@ -411,7 +411,7 @@ def test_whoever_stops_the_repair_gives_the_gap_back(keeper: Keeper, monkeypatch
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(gap_repair, "fetch_candles", stopped)
+        patched.setattr(gap_repair, "fetch_rows", stopped)
         with pytest.raises(KeyboardInterrupt):
             keeper.repair()
     assert keeper.states() == ["classified"]

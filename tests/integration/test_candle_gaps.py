@@ -19,10 +19,10 @@ from tapekeeper.model.gap import Cause, GapState
 from tapekeeper.model.quality import Hole
 from tapekeeper.model.window import Window
 from tapekeeper.quality import ledger
-from tapekeeper.store import candles as candle_store
 from tapekeeper.store import coverage, gaps, outages
 from tapekeeper.store.candle_gaps import open_candle_gaps
 from tapekeeper.store.database import Database
+from tapekeeper.store.grid_rows import INCOMING_GRID_TABLES
 from tests.support.candles import (
     BITCOIN,
     MINUTE,
@@ -45,7 +45,7 @@ NOTHING = hashlib.md5(b"", usedforsecurity=False).hexdigest()
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
-    with closing(Database(database_url, prepare=candle_store.INCOMING_TABLE)) as database:
+    with closing(Database(database_url, prepare=INCOMING_GRID_TABLES)) as database:
         yield database
 
 
@@ -315,7 +315,7 @@ def test_outages_are_told_with_their_source_and_the_known_ones_are_there(databas
             add(source="")
         with pytest.raises(ConfigInvalid, match="'restart' is no kind of outage: choose one of venue_outage, venue_"):
             add(source="seen", kind=Cause.RESTART)
-        with pytest.raises(ConfigInvalid, match="there is no venue 'deribitt': choose one of deribit"):
+        with pytest.raises(ConfigInvalid, match="there is no venue 'deribitt': choose one of binance_um, deribit"):
             add(source="seen", venue="deribitt")
 
     database.run(work)

@@ -17,8 +17,9 @@ from tapekeeper.model.answer import RejectedRow
 from tapekeeper.model.backfill import RowCounts
 from tapekeeper.model.candle import Candles
 from tapekeeper.model.window import Window
-from tapekeeper.store import candles as store
 from tapekeeper.store.database import Database, connect
+from tapekeeper.store.grid_rows import CANDLES, INCOMING_GRID_TABLES, write_rows
+from tapekeeper.store.quarantine import quarantine
 from tests.support.candles import MINUTE, START, followed_series, some_candles
 from tests.support.processes import wait_for
 
@@ -31,7 +32,7 @@ WINDOW = Window(START, START + 3_000 * MINUTE)
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
-    with closing(Database(database_url, prepare=store.INCOMING_TABLE)) as database:
+    with closing(Database(database_url, prepare=INCOMING_GRID_TABLES)) as database:
         yield database
 
 
@@ -49,7 +50,7 @@ def rows(database: Database, sql: str) -> list[tuple[Any, ...]]:
 
 
 def write(database: Database, series_id: int, candles: Candles) -> RowCounts:
-    return database.run(lambda cursor: store.write_candles(cursor, series_id, candles))
+    return database.run(lambda cursor: write_rows(cursor, CANDLES, series_id, candles))
 
 
 def test_every_double_comes_back_bit_for_bit(database: Database, series_id: int) -> None:
@@ -106,7 +107,7 @@ def test_no_candles_change_nothing(database: Database, series_id: int) -> None:
 
 def test_two_writers_of_the_same_rows_count_them_once(database_url: str, series_id: int, database: Database) -> None:
     def writer(number: int) -> int:
-        with closing(Database(database_url, prepare=store.INCOMING_TABLE)) as own:
+        with closing(Database(database_url, prepare=INCOMING_GRID_TABLES)) as own:
             return sum(
                 write(own, series_id, some_candles(START + part * 300 * MINUTE, 300)).inserted
                 for part in (range(10) if number % 2 else reversed(range(10)))
@@ -136,7 +137,7 @@ def test_a_row_of_a_writer_without_the_lock_is_merged(database_url: str, series_
 
 def test_a_failed_transaction_leaves_neither_rows_nor_account(database: Database, series_id: int) -> None:
     def work(cursor: Any) -> None:
-        store.write_candles(cursor, series_id, some_candles(START, 100))
+        write_rows(cursor, CANDLES, series_id, some_candles(START, 100))
         raise RuntimeError("killed before the commit")
 
     with pytest.raises(RuntimeError):
@@ -151,7 +152,7 @@ def test_a_row_in_quarantine_is_kept_once_and_counted(database: Database, series
         *[RejectedRow(None, "open 'x' is not a number", {"open": "x"})] * 2,
     ]
     for _ in range(3):
-        database.run(lambda cursor: store.quarantine(cursor, series_id, bad))
+        database.run(lambda cursor: quarantine(cursor, series_id, bad))
     assert rows(database, "SELECT event_time, reason, content, times_seen FROM quarantine ORDER BY quarantine_id") == [
         (from_microseconds(START), "high 1.0 is below low 2.0", {"low": 2.0, "high": 1.0}, 3),
         (None, "open 'x' is not a number", {"open": "x"}, 6),
@@ -170,7 +171,7 @@ JSON_VALUES = st.recursive(
 def test_whatever_a_venue_sends_can_be_kept_in_quarantine(
     database: Database, series_id: int, row: dict[str, object]
 ) -> None:
-    database.run(lambda cursor: store.quarantine(cursor, series_id, [RejectedRow(None, "odd", row)]))
+    database.run(lambda cursor: quarantine(cursor, series_id, [RejectedRow(None, "odd", row)]))
 
 
 def test_the_view_that_users_query_has_their_columns_and_types(database: Database, series_id: int) -> None:

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from tapekeeper.clock import MICROSECONDS_PER_DAY, day_of
 from tapekeeper.model.series import DERIBIT_PERPETUAL_CANDLES
 from tapekeeper.model.window import Window
-from tapekeeper.store import candles as candle_store
 from tapekeeper.store import catalogue, coverage
 from tapekeeper.store.database import Database
+from tapekeeper.store.grid_rows import CANDLES, INCOMING_GRID_TABLES, write_rows
 from tests.support.candles import BITCOIN, MINUTE, ONE_MINUTE, START, followed_series, some_candles
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ DAYS = Window(START, START + 3 * MICROSECONDS_PER_DAY)
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
-    with closing(Database(database_url, prepare=candle_store.INCOMING_TABLE)) as database:
+    with closing(Database(database_url, prepare=INCOMING_GRID_TABLES)) as database:
         yield database
 
 
@@ -80,8 +80,8 @@ def test_missing_is_what_is_asked_and_not_held(
         if points:
             open_time = np.array(sorted(points))
             candles = some_candles(START, len(points))
-            candle_store.write_candles(
-                cursor, series_id, type(candles)(open_time, *(getattr(candles, name) for name in _PRICES))
+            write_rows(
+                cursor, CANDLES, series_id, type(candles)(open_time, *(getattr(candles, name) for name in _PRICES))
             )
         missing = coverage.missing_windows(cursor, series_id, asked, ONE_MINUTE)
         found = [point for window in missing for point in range(window.start, window.end, MINUTE)]

@@ -17,8 +17,9 @@ from tapekeeper.model.resolution import Resolution
 from tapekeeper.model.series import DERIBIT_PERPETUAL_CANDLES
 from tapekeeper.model.window import Window
 from tapekeeper.settings import DatabaseSettings, DeribitSettings, Settings
-from tapekeeper.store import candles, catalogue, runs, unfinished_runs
+from tapekeeper.store import catalogue, runs, unfinished_runs
 from tapekeeper.store.database import Database
+from tapekeeper.store.series_lock import lock_series
 from tests.support.truth import one_value
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def test_an_instrument_that_the_venue_no_longer_knows_ends_only_its_own_series(
 
     def follow(cursor: Any) -> None:
         series = catalogue.ensure_series(cursor, DERIBIT_PERPETUAL_CANDLES, gone, HOUR)
-        candles.lock_series(cursor, series.series_id)
+        lock_series(cursor, series.series_id)
         catalogue.follow(
             cursor, series.series_id, Window(TODAY - DAY, TODAY), keep_fresh=True, reason="before it was delisted"
         )

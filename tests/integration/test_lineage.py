@@ -18,7 +18,7 @@ from tapekeeper.model.gap import Cause, Loss, Sequences
 from tapekeeper.model.series import DERIBIT_OPTION_QUOTES, DERIBIT_OPTION_TRADES, DERIBIT_PERPETUAL_CANDLES, Dataset
 from tapekeeper.model.window import Window
 from tapekeeper.settings import read_settings
-from tapekeeper.store import candles, gaps, option_series, sessions, trade_gaps
+from tapekeeper.store import gaps, option_series, sessions, trade_gaps
 from tapekeeper.store.account import Seconds, account_seconds
 from tapekeeper.store.api_requests import ApiRequestLog
 from tapekeeper.store.database import Database
@@ -26,6 +26,7 @@ from tapekeeper.store.explanation import SeriesLineage, Verdict
 from tapekeeper.store.lineage import explain
 from tapekeeper.store.losses import record_losses
 from tapekeeper.store.origins import Effect
+from tapekeeper.store.quarantine import quarantine
 from tapekeeper.store.ticks import INCOMING_TABLES, write_ticks
 from tests.support.ticks import MIDNIGHT, SECOND, option, quote, trade
 
@@ -406,7 +407,7 @@ def _answered(requested_at: int, parameters: dict[str, object]) -> RequestRecord
 
 def test_a_tick_in_quarantine_after_the_last_row_is_told(database: Database, ether: OptionSeries) -> None:
     bad = RejectedRow(MIDNIGHT + 5 * HOUR, "the price is no number", {"price": "NaN"})
-    database.run(lambda cursor: candles.quarantine(cursor, ether.trades_series_id, [bad]))
+    database.run(lambda cursor: quarantine(cursor, ether.trades_series_id, [bad]))
     lineage = tick(database, MIDNIGHT + 5 * HOUR + SECOND, DERIBIT_OPTION_TRADES)
     assert (lineage.verdict, [row.reason for row in lineage.quarantined]) == (Verdict.QUARANTINED, [bad.reason])
     assert tick(database, MIDNIGHT + 7 * HOUR, DERIBIT_OPTION_TRADES).verdict is Verdict.HELD

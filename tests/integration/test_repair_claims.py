@@ -12,8 +12,8 @@ from tapekeeper.model.gap import Cause, GapState
 from tapekeeper.model.window import Window
 from tapekeeper.store import gaps, repair_claims
 from tapekeeper.store.candle_gaps import open_candle_gaps
-from tapekeeper.store.candles import INCOMING_TABLE
 from tapekeeper.store.database import Database
+from tapekeeper.store.grid_rows import INCOMING_GRID_TABLES
 from tests.support.candles import MINUTE, START, followed_series, write_minutes
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ BY = "test"
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
-    with closing(Database(database_url, prepare=INCOMING_TABLE)) as database:
+    with closing(Database(database_url, prepare=INCOMING_GRID_TABLES)) as database:
         yield database
 
 

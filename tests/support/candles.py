@@ -12,8 +12,9 @@ from tapekeeper.model.instrument import Instrument
 from tapekeeper.model.resolution import Resolution
 from tapekeeper.model.series import DERIBIT_PERPETUAL_CANDLES
 from tapekeeper.model.window import Window
-from tapekeeper.store import candles as candle_store
 from tapekeeper.store import catalogue, coverage
+from tapekeeper.store.grid_rows import CANDLES, write_rows
+from tapekeeper.store.series_lock import lock_series
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,7 +42,7 @@ def some_candles(start: int, count: int, *, seed: int = 1, step: int = MINUTE) -
 def followed_series(cursor: Cursor, window: Window, instrument: Instrument = BITCOIN) -> int:
     """Make a series of which a window is followed, and return its id."""
     series = catalogue.ensure_series(cursor, DERIBIT_PERPETUAL_CANDLES, instrument, ONE_MINUTE)
-    candle_store.lock_series(cursor, series.series_id)
+    lock_series(cursor, series.series_id)
     catalogue.follow(cursor, series.series_id, window, keep_fresh=False, reason="test")
     coverage.expect(cursor, series.series_id, window, ONE_MINUTE, life_start=instrument.listed_at, horizon=window.end)
     return series.series_id
@@ -54,7 +55,7 @@ def write_minutes(cursor: Cursor, series_id: int, minutes: Iterable[int]) -> Non
         everything = some_candles(START, wanted[-1] + 1)
         mask = np.zeros(len(everything), dtype=np.bool_)
         mask[wanted] = True
-        candle_store.write_candles(cursor, series_id, everything.select(mask))
+        write_rows(cursor, CANDLES, series_id, everything.select(mask))
         # The next write may be in the same transaction, which a writer's never is.
         cursor.execute("DELETE FROM incoming_candles")
 

@@ -11,15 +11,17 @@ import numpy as np
 from tapekeeper.clock import MICROSECONDS_PER_DAY, MICROSECONDS_PER_SECOND
 from tapekeeper.model.candle import Candles
 from tapekeeper.model.instrument import Instrument
+from tapekeeper.model.open_interest import OpenInterest
 from tapekeeper.model.resolution import Resolution
-from tapekeeper.model.series import DERIBIT_PERPETUAL_CANDLES
+from tapekeeper.model.series import BINANCE_UM_OPEN_INTEREST, DERIBIT_PERPETUAL_CANDLES
 from tapekeeper.model.window import Window
 from tapekeeper.quality.checks import CHECKS
 from tapekeeper.quality.checks.check import Findings, Scope
 from tapekeeper.quality.job import CHECK_SESSION
 from tapekeeper.settings import Settings
-from tapekeeper.store import candles as candle_store
 from tapekeeper.store import catalogue, coverage
+from tapekeeper.store.grid_rows import CANDLES, OPEN_INTEREST, write_rows
+from tapekeeper.store.series_lock import lock_series
 from tests.support.candles import MINUTE, ONE_MINUTE, START
 
 if TYPE_CHECKING:
@@ -105,7 +107,7 @@ def follow(
 ) -> int:
     """Follow a window of an instrument's candles as a plan does, and return the series' id."""
     series = catalogue.ensure_series(cursor, dataset, replace(instrument, venue=dataset.venue), resolution)
-    candle_store.lock_series(cursor, series.series_id)
+    lock_series(cursor, series.series_id)
     catalogue.follow(cursor, series.series_id, window, keep_fresh=keep_fresh, reason="test")
     step = resolution.microseconds
     life_start = instrument.listed_at // step * step
@@ -115,7 +117,7 @@ def follow(
 
 def hold(cursor: Cursor, series_id: int, candles: Candles) -> None:
     """Write candles as a backfill does."""
-    candle_store.write_candles(cursor, series_id, candles)
+    write_rows(cursor, CANDLES, series_id, candles)
 
 
 def ask(
@@ -175,3 +177,13 @@ def healthy_market(cursor: Cursor, dataset: Dataset = DERIBIT_PERPETUAL_CANDLES)
     follow_it(cursor, FOLLOWED_TWICE, minutes_after(START + 12 * DAY + 700 * MINUTE, 1_440))
     hold(cursor, twice, market(START + 12 * DAY + 700 * MINUTE, 1_440, seed=5))
     return {"bitcoin": bitcoin, "hours": hours, "late": late, "expired": expired, "twice": twice}
+
+
+def healthy_open_interest(cursor: Cursor) -> int:
+    """Write open interest of which nothing is wrong, followed still, and return the id of its series."""
+    period = Resolution(300)
+    series_id = follow(cursor, BITCOIN, ALL_DAYS, keep_fresh=True, resolution=period, dataset=BINANCE_UM_OPEN_INTEREST)
+    moments = np.arange(ALL_DAYS.start, ALL_DAYS.end, period.microseconds)
+    held = np.array(1_000.0 + np.arange(len(moments)) % 7, dtype=np.float64)
+    write_rows(cursor, OPEN_INTEREST, series_id, OpenInterest(moments, held, held * 50_000.0))
+    return series_id

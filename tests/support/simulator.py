@@ -47,10 +47,9 @@ class Simulator:
         window = {"instrument": instrument, "start": start, "end": end, "resolution": resolution}
         return self._ask("GET", "/truth/candles", params=window)
 
-    def truth_klines(self, *, symbol: str, start: int, end: int, interval: str = "1m") -> Any:
-        """Return Binance's candles of a half-open window, in milliseconds, as the simulator knows them."""
-        window = {"symbol": symbol, "start": start, "end": end, "interval": interval}
-        return self._ask("GET", "/truth/binance_um/klines", params=window)
+    def truth(self, what: str, **window: Any) -> Any:
+        """Return what the simulator knows, such as of `binance_um/klines` in a window of milliseconds."""
+        return self._ask("GET", f"/truth/{what}", params=window)
 
     def set_binance_limits(self, **limits: float) -> None:
         """Change what Binance grants; counts begin anew, and no ban is left."""

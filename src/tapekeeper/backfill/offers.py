@@ -1,4 +1,4 @@
-"""What the venues offer of their candles, by dataset: what a form, a plan and a chunk have to know beforehand."""
+"""What the venues offer, by dataset: what a form, a plan and a chunk have to know beforehand."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from tapekeeper.errors import ConfigInvalid
-from tapekeeper.model.series import BINANCE_UM_CANDLES, DERIBIT_PERPETUAL_CANDLES
+from tapekeeper.model.series import BINANCE_UM_CANDLES, BINANCE_UM_OPEN_INTEREST, DERIBIT_PERPETUAL_CANDLES
 from tapekeeper.venues.binance_um import limits as binance_um
 from tapekeeper.venues.deribit import limits as deribit
 
@@ -29,12 +29,14 @@ class Offer:
     example: str
     """The name of an instrument, for messages."""
     rows_per_request: int
-    """As many candles as one request brings at the best price."""
+    """As many rows as one request brings at the best price."""
     requests_per_second: Callable[[Settings], float]
     """How fast such requests can be sent for ever."""
+    days_kept: int | None = None
+    """How far back the venue tells it; None: since the listing."""
 
     def rows_per_chunk(self, settings: Settings) -> int:
-        """Return how many candles a chunk holds: one request brings them, one transaction writes them."""
+        """Return how many rows a chunk holds: one request brings them, one transaction writes them."""
         return min(settings.backfill.rows_per_chunk, self.rows_per_request)
 
 
@@ -54,6 +56,14 @@ _OFFERS: Final = {
         requests_per_second=lambda settings: (
             binance_um.weight_limit(settings.binance_um).permits_per_second / binance_um.CANDLES_WEIGHT
         ),
+    ),
+    BINANCE_UM_OPEN_INTEREST.name: Offer(
+        resolutions=tuple(binance_um.PERIODS),
+        parse_resolution=binance_um.parse_period,
+        example="BTCUSDT",
+        rows_per_request=binance_um.OPEN_INTEREST_PER_REQUEST,
+        requests_per_second=lambda _: binance_um.DATA_LIMIT.permits_per_second,
+        days_kept=binance_um.OPEN_INTEREST_DAYS,
     ),
 }
 

@@ -6,23 +6,24 @@ from typing import TYPE_CHECKING
 
 from tapekeeper.backfill.cut import cut
 from tapekeeper.backfill.offers import offer_of
-from tapekeeper.clock import format_moment
+from tapekeeper.clock import MICROSECONDS_PER_DAY, format_moment
 from tapekeeper.errors import ConfigInvalid
 from tapekeeper.model.backfill import BackfillPlan, BackfillRequest, Direction, InstrumentPlan, Mode
 from tapekeeper.model.window import Window
-from tapekeeper.store import candles, catalogue, coverage, runs, unfinished_runs
+from tapekeeper.store import catalogue, coverage, runs, unfinished_runs
+from tapekeeper.store.series_lock import lock_series
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
 
-    from tapekeeper.backfill.venue import CandleVenue
+    from tapekeeper.backfill.venue import RowVenue
     from tapekeeper.model.instrument import Instrument
     from tapekeeper.settings import Settings
     from tapekeeper.store.database import Database
 
 
 def make_plan(
-    database: Database, venue: CandleVenue, request: BackfillRequest, settings: Settings, *, now: int
+    database: Database, venue: RowVenue, request: BackfillRequest, settings: Settings, *, now: int
 ) -> BackfillPlan:
     """Return what a backfill would do; ask the venue for the instruments, and write nothing.
 
@@ -82,11 +83,19 @@ def _plan_instrument(
 def _available(request: BackfillRequest, instrument: Instrument, now: int) -> tuple[Window | None, str | None]:
     """Return the part of the asked window that the venue can have, and a sentence if it is not all of it."""
     step = request.resolution.microseconds
+    days_kept = offer_of(request.dataset).days_kept
+    kept_from = 0 if days_kept is None else now - days_kept * MICROSECONDS_PER_DAY
     life = _life_on_grid(instrument, step, now)
     window = request.window.intersect(life) if life else None
+    window = Window(max(window.start, kept_from), window.end) if window and window.end > kept_from else None
     window = window.clipped_to_grid(step) if window else None
     if window is None:
         return None, _why_nothing(request, instrument, now)
+    if request.window.start < kept_from >= life_start(instrument, step):
+        return window, (
+            f"the venue tells {request.dataset.name} of the last {days_kept} days: the backfill of {instrument.name} "
+            f"begins at {format_moment(window.start)}"
+        )
     if request.window.start < life_start(instrument, step):
         return window, (
             f"the venue's history of {instrument.name} begins at {format_moment(instrument.listed_at)}, "
@@ -99,12 +108,15 @@ def _available(request: BackfillRequest, instrument: Instrument, now: int) -> tu
 
 def _why_nothing(request: BackfillRequest, instrument: Instrument, now: int) -> str:
     """Return why the venue can have no complete candle of the asked window."""
-    nothing = f"{instrument.name} has no complete candle in {request.window}"
+    nothing = f"{instrument.name} has no complete row in {request.window}"
     if request.window.end <= life_start(instrument, request.resolution.microseconds):
         return f"{nothing}: the venue's history begins at {format_moment(instrument.listed_at)}"
     if instrument.expires_at is not None and instrument.expires_at <= request.window.start:
         return f"{nothing}: it expired at {format_moment(instrument.expires_at)}"
-    return f"{nothing}: no candle of {request.resolution} both opens there and is over at {format_moment(now)}"
+    days_kept = offer_of(request.dataset).days_kept
+    if days_kept is not None and request.window.end <= now - days_kept * MICROSECONDS_PER_DAY:
+        return f"{nothing}: the venue tells {request.dataset.name} of the last {days_kept} days"
+    return f"{nothing}: no row of {request.resolution} both begins there and is over at {format_moment(now)}"
 
 
 def life_start(instrument: Instrument, step: int) -> int:
@@ -139,7 +151,7 @@ def _write_run(cursor: Cursor, plan: BackfillPlan, run_key: str, now: int) -> in
     for series_id, each in sorted(known, key=lambda pair: pair[0]):
         if each.window is None:
             continue
-        candles.lock_series(cursor, series_id)
+        lock_series(cursor, series_id)
         catalogue.follow(cursor, series_id, each.window, keep_fresh=request.keep_fresh, reason="backfill")
         step = request.resolution.microseconds
         coverage.expect(

@@ -14,16 +14,17 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 from tapekeeper.errors import BadData, DatabaseUnavailable, RateLimited, RequestRejected, RetryLater
 from tapekeeper.http.client import BudgetExhausted
 from tapekeeper.model.backfill import Chunk, RowCounts
-from tapekeeper.store import candles, runs
+from tapekeeper.store import runs
+from tapekeeper.store.grid_rows import table_named, write_rows
+from tapekeeper.store.quarantine import quarantine
 from tapekeeper.store.runs import LeaseLost
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
 
-    from tapekeeper.backfill.venue import CandleVenue, TradeVenue
-    from tapekeeper.model.answer import Answer
+    from tapekeeper.backfill.venue import RowVenue, TradeVenue
+    from tapekeeper.model.answer import Answer, Rows
     from tapekeeper.model.backfill import BackfillRequest, Purpose
-    from tapekeeper.model.candle import Candles
     from tapekeeper.settings import Settings
     from tapekeeper.store.database import Database
 
@@ -39,7 +40,7 @@ class WorkerTools:
     """What one worker thread has for itself."""
 
     database: Database
-    venue: CandleVenue
+    venue: RowVenue
     trades: TradeVenue | None
     """None where the venue's trades are not kept."""
     about_to_fetch: Callable[[Purpose], None]
@@ -201,7 +202,8 @@ class _Worker:
     def _fetch_and_commit(self, chunk: Chunk) -> None:
         try:
             self._tools.about_to_fetch(chunk)
-            answer = self._tools.venue.candles(chunk.instrument_name, chunk.window, self._request.resolution)
+            request = self._request
+            answer = self._tools.venue.rows(request.dataset, chunk.instrument_name, chunk.window, request.resolution)
             rows = self._patiently(lambda cursor: self._commit(cursor, chunk, answer))
             self._on_progress(chunk, rows)
         except _Interrupted as error:
@@ -230,13 +232,13 @@ class _Worker:
         """Close what the thread opened."""
         self._tools.close()
 
-    def _commit(self, cursor: Cursor, chunk: Chunk, answer: Answer[Candles]) -> RowCounts:
+    def _commit(self, cursor: Cursor, chunk: Chunk, answer: Answer[Rows]) -> RowCounts:
         """Write good rows, quarantine bad ones, settle the chunk: one transaction."""
-        rows = candles.write_candles(cursor, chunk.series_id, answer.rows)
+        rows = write_rows(cursor, table_named(self._request.dataset.table), chunk.series_id, answer.rows)
         if not answer.rejected:
             runs.finish(cursor, chunk, self._owner, rows)
             return rows
-        candles.quarantine(cursor, chunk.series_id, answer.rejected)
+        quarantine(cursor, chunk.series_id, answer.rejected)
         rows = replace(rows, fetched=rows.fetched + len(answer.rejected), rejected=len(answer.rejected))
         error = f"{len(answer.rejected)} rows are in quarantine, first: {answer.rejected[0].reason}"
         if chunk.attempts < self._settings.backfill.attempts_per_chunk:

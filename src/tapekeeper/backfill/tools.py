@@ -9,11 +9,11 @@ from tapekeeper.backfill.runner import WorkerTools
 from tapekeeper.errors import ConfigInvalid
 from tapekeeper.http.client import HttpClient
 from tapekeeper.store.api_requests import ApiRequestLog
-from tapekeeper.store.candles import INCOMING_TABLE
 from tapekeeper.store.database import Database
+from tapekeeper.store.grid_rows import INCOMING_GRID_TABLES
 from tapekeeper.store.rate_budgets import ConnectionSlots, DatabaseRateBudget, LocalRateBudget, local_share
 from tapekeeper.store.ticks import INCOMING_TABLES
-from tapekeeper.venues.binance_um.limits import weight_limit
+from tapekeeper.venues.binance_um.limits import DATA_LIMIT, weight_limit
 from tapekeeper.venues.binance_um.rest import BinanceUmRest
 from tapekeeper.venues.deribit.limits import GET_INSTRUMENTS_LIMIT, rest_limit
 from tapekeeper.venues.deribit.rest import DeribitRest
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tapekeeper.backfill.runner import MakeTools
-    from tapekeeper.backfill.venue import CandleVenue, TradeVenue
+    from tapekeeper.backfill.venue import RowVenue, TradeVenue
     from tapekeeper.http.rate_budget import Priority, RateBudget
     from tapekeeper.http.rate_limit import RateLimit
     from tapekeeper.model.backfill import Purpose
@@ -58,14 +58,14 @@ class _Desk:
     base_url: str
     limit: RateLimit
     """What every request counts against."""
-    ask: Callable[[HttpClient, Callable[[RateLimit], RateBudget]], tuple[CandleVenue, TradeVenue | None]]
+    ask: Callable[[HttpClient, Callable[[RateLimit], RateBudget]], tuple[RowVenue, TradeVenue | None]]
     """Makes the venue's client; further limits get their budgets from the second argument."""
     connections_maximum: int | None = None
     """Of all processes together; None where the venue does not count them."""
 
 
 def _deribit(settings: Settings) -> _Desk:
-    def ask(client: HttpClient, budget_of: Callable[[RateLimit], RateBudget]) -> tuple[CandleVenue, TradeVenue | None]:
+    def ask(client: HttpClient, budget_of: Callable[[RateLimit], RateBudget]) -> tuple[RowVenue, TradeVenue | None]:
         rest = DeribitRest(client, budget_of(GET_INSTRUMENTS_LIMIT))
         return rest, rest
 
@@ -79,7 +79,7 @@ def _binance_um(settings: Settings) -> _Desk:
         "binance_um",
         own.rest_url,
         weight_limit(own),
-        lambda client, _budget_of: (BinanceUmRest(client, own.weight_per_minute), None),
+        lambda client, budget_of: (BinanceUmRest(client, own.weight_per_minute, budget_of(DATA_LIMIT)), None),
     )
 
 
@@ -90,7 +90,7 @@ def _make(
     desk: _Desk, settings: Settings, priority: Priority, while_waiting: Callable[[], None], local: LocalRateBudget
 ) -> WorkerTools:
     data = open_database(
-        settings, application_name="tapekeeper backfill", prepare=f"{INCOMING_TABLE}; {INCOMING_TABLES}"
+        settings, application_name="tapekeeper backfill", prepare=f"{INCOMING_GRID_TABLES}; {INCOMING_TABLES}"
     )
     # A permit that a crash forgets costs one request too many; waiting for the disk would cost every request.
     side = open_database(settings, application_name="tapekeeper budget", prepare="SET synchronous_commit = off")

@@ -6,22 +6,22 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from tapekeeper.model.answer import Answer
-    from tapekeeper.model.candle import Candles
+    from tapekeeper.model.answer import Answer, Rows
     from tapekeeper.model.instrument import Instrument
     from tapekeeper.model.resolution import Resolution
+    from tapekeeper.model.series import Dataset
     from tapekeeper.model.window import Window
     from tapekeeper.venues.deribit.trades import TradeAnswer
 
 
-class CandleVenue(Protocol):
-    """What a backfill of candles needs from a venue."""
+class RowVenue(Protocol):
+    """What a backfill needs from a venue."""
 
     def instrument(self, name: str) -> Instrument:
         """Return the instrument; raise RequestRejected if there is none of this name."""
         ...
 
-    def candles(self, instrument_name: str, window: Window, resolution: Resolution) -> Answer[Candles]:
+    def rows(self, dataset: Dataset, instrument_name: str, window: Window, resolution: Resolution) -> Answer[Rows]:
         """Return what the venue tells about one window of at most one chunk."""
         ...
 

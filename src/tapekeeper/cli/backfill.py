@@ -175,7 +175,7 @@ def _work_with_bar(job: BackfillJob, run_id: int, planned: BackfillPlan) -> None
     step = planned.request.resolution.microseconds
     total = sum(chunk.grid_points(step) for each in planned.instruments for chunk in each.chunks)
     with progress_bar() as progress:
-        bar = progress.add_task("candles", total=total)
+        bar = progress.add_task(planned.request.dataset.name, total=total)
 
         def advance(chunk: Chunk, rows: RowCounts) -> None:
             if not rows.rejected:

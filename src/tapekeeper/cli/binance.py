@@ -14,10 +14,14 @@ from tapekeeper.cli.backfill import run_with_bar
 from tapekeeper.cli.group import EXIT_FAILED, current_settings, examples
 from tapekeeper.cli.output import print_json, print_message
 from tapekeeper.clock import MICROSECONDS_PER_DAY, format_moment, now_microseconds
+from tapekeeper.errors import ConfigInvalid
 from tapekeeper.model.backfill import Direction, Mode
-from tapekeeper.model.series import BINANCE_UM_CANDLES
+from tapekeeper.model.series import BINANCE_UM_CANDLES, BINANCE_UM_OPEN_INTEREST
+from tapekeeper.model.window import Window
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tapekeeper.model.backfill import BackfillRequest, RunSummary
 
 
@@ -46,39 +50,66 @@ if TYPE_CHECKING:
     help="Fetch only what is missing, or ask again for what is held and correct what differs.",
 )
 @click.option("--interval", default="1m", show_default=True, help="Of the candles, as Binance writes it: 1m, 4h, 1d.")
-def backfill_binance(*, symbols: str, window_days: int, is_resumed: bool, interval: str) -> None:
+@click.option(
+    "--oi-period", default="5m", show_default=True, help="Of the open interest, in the same way: 5m, 1d."
+)
+@click.option("--skip-candles", is_flag=True, help="Fetch no candles.")
+@click.option("--skip-open-interest", is_flag=True, help="Fetch no open interest, of which the venue keeps a month.")
+def backfill_binance(
+    *,
+    symbols: str,
+    window_days: int,
+    is_resumed: bool,
+    interval: str,
+    oi_period: str,
+    skip_candles: bool,
+    skip_open_interest: bool,
+) -> None:
     """Backfill Binance USD-M futures, and print the summary as one line of JSON.
 
     Stop it whenever you like; the same command goes on where it was.
     """
     started, now = time.monotonic(), now_microseconds()
-    request = check_request(
-        BINANCE_UM_CANDLES,
-        instruments=symbols.split(","),
-        start=format_moment(now - window_days * MICROSECONDS_PER_DAY),
-        end="now",
-        resolution=interval,
-        direction=Direction.NEWEST_FIRST.value,
-        mode=(Mode.MISSING_ONLY if is_resumed else Mode.FULL_REFRESH).value,
-        keep_fresh=False,
-        now=now,
-    )
+    window = Window(now - window_days * MICROSECONDS_PER_DAY, now)
+    wanted = [] if skip_candles else [(BINANCE_UM_CANDLES, interval)]
+    wanted += [] if skip_open_interest else [(BINANCE_UM_OPEN_INTEREST, oi_period)]
+    if not wanted:
+        raise ConfigInvalid("everything is skipped: leave out one of the --skip options")
+    requests = [
+        check_request(
+            dataset,
+            instruments=symbols.split(","),
+            start=format_moment(window.start),
+            end="now",
+            resolution=resolution,
+            direction=Direction.NEWEST_FIRST.value,
+            mode=(Mode.MISSING_ONLY if is_resumed else Mode.FULL_REFRESH).value,
+            keep_fresh=False,
+            now=now,
+        )
+        for dataset, resolution in wanted
+    ]
     with BackfillJob(current_settings()) as job:
-        planned = job.plan(request)
-        for each in planned.instruments:
-            if each.note:
-                print_message(f"note: {each.note}")
-        summary = run_with_bar(job, planned)
-    print_json(_summary_json(request, summary, time.monotonic() - started))
-    if summary.state != "done":
+        summaries = {request.dataset.name: _run(job, request) for request in requests}
+    print_json(_summary_json(window, summaries, time.monotonic() - started))
+    if any(summary.state != "done" for summary in summaries.values()):
         sys.exit(EXIT_FAILED)
 
 
-def _summary_json(request: BackfillRequest, summary: RunSummary, seconds: float) -> dict[str, object]:
+def _run(job: BackfillJob, request: BackfillRequest) -> RunSummary:
+    planned = job.plan(request)
+    for each in planned.instruments:
+        if each.note:
+            print_message(f"note: {each.note}")
+    return run_with_bar(job, planned)
+
+
+def _summary_json(window: Window, summaries: Mapping[str, RunSummary], seconds: float) -> dict[str, object]:
+    fetched = sum(summary.rows.fetched for summary in summaries.values())
     return {
-        "start": format_moment(request.window.start),
-        "end": format_moment(request.window.end),
-        "totals": {"candles": summary.as_json()},
+        "start": format_moment(window.start),
+        "end": format_moment(window.end),
+        "totals": {name: summary.as_json() for name, summary in summaries.items()},
         "seconds": round(seconds, 3),
-        "records_per_second": round(summary.rows.fetched / seconds, 1),
+        "records_per_second": round(fetched / seconds, 1),
     }

@@ -3,9 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
-Rows = TypeVar("Rows", covariant=True)
+from tapekeeper.model.candle import Int64Column
+
+
+class Rows(Protocol):
+    """Rows of one series as columns of equal length, ascending by moment, each moment once."""
+
+    def __len__(self) -> int:
+        """Return how many rows there are."""
+        ...
+
+    @property
+    def moments(self) -> Int64Column:
+        """When each of them is, in microseconds since 1970."""
+        ...
+
+
+RowsT = TypeVar("RowsT", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +37,8 @@ class RejectedRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer(Generic[Rows]):
+class Answer(Generic[RowsT]):
     """The answer about one window of one series."""
 
-    rows: Rows
+    rows: RowsT
     rejected: tuple[RejectedRow, ...] = ()

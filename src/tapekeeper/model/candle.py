@@ -31,6 +31,11 @@ class Candles:
     def __len__(self) -> int:
         return len(self.open_time)
 
+    @property
+    def moments(self) -> Int64Column:
+        """The open times."""
+        return self.open_time
+
     def select(self, mask: npt.NDArray[np.bool_]) -> Candles:
         """Return the candles where the mask, of shape (n,), is true."""
         return Candles(

@@ -64,12 +64,29 @@ BINANCE_UM_CANDLES: Final = Dataset(
     target_interval_seconds=300,
 )
 
+BINANCE_UM_OPEN_INTEREST: Final = Dataset(
+    name="binance_um.open_interest",
+    venue="binance_um",
+    instrument_kind="perpetual",
+    table="open_interest",
+    source="Binance USD-M open interest",
+    target_interval_seconds=900,
+)
+
 DATASETS: Final[dict[str, Dataset]] = {
     dataset.name: dataset
-    for dataset in (DERIBIT_PERPETUAL_CANDLES, DERIBIT_OPTION_QUOTES, DERIBIT_OPTION_TRADES, BINANCE_UM_CANDLES)
+    for dataset in (
+        DERIBIT_PERPETUAL_CANDLES,
+        DERIBIT_OPTION_QUOTES,
+        DERIBIT_OPTION_TRADES,
+        BINANCE_UM_CANDLES,
+        BINANCE_UM_OPEN_INTEREST,
+    )
 }
 CANDLE_DATASETS: Final = tuple(dataset.name for dataset in DATASETS.values() if dataset.table == "candles")
 """The names of those whose rows are candles, of whichever venue."""
+GRID_DATASETS: Final = (*CANDLE_DATASETS, BINANCE_UM_OPEN_INTEREST.name)
+"""The names of those whose rows lie on the grid of a resolution."""
 
 
 def dataset_named(name: str) -> Dataset:

@@ -8,7 +8,7 @@ from tapekeeper.clock import day_start, from_microseconds, to_microseconds
 from tapekeeper.model.resolution import Resolution
 from tapekeeper.model.window import Window
 from tapekeeper.store import coverage
-from tapekeeper.store.candles import lock_series
+from tapekeeper.store.series_lock import lock_series
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor

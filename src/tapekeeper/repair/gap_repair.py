@@ -8,8 +8,8 @@ from tapekeeper.backfill.offers import offer_of
 from tapekeeper.clock import MICROSECONDS_PER_SECOND, format_moment, now_microseconds
 from tapekeeper.model.repair import RepairSummary
 from tapekeeper.model.series import DERIBIT_OPTION_TRADES
-from tapekeeper.repair.candles import fetch_candles
 from tapekeeper.repair.fetched import NOTHING_FETCHED, Fetched
+from tapekeeper.repair.rows import fetch_rows
 from tapekeeper.repair.rule import Look, Next, PermanentRule, Verdict
 from tapekeeper.repair.trades import fetch_trades
 from tapekeeper.store import gaps, repair_claims
@@ -67,7 +67,7 @@ class GapRepair:
         if self._claim.dataset == DERIBIT_OPTION_TRADES:
             return fetch_trades(self._tools, self._claim)
         rows_per_chunk = offer_of(self._claim.dataset).rows_per_chunk(self._settings)
-        return fetch_candles(self._tools, self._claim, rows_per_chunk)
+        return fetch_rows(self._tools, self._claim, rows_per_chunk)
 
     def _settle(self, cursor: Cursor, fetched: Fetched, asked_at: int) -> RepairSummary | None:
         """Write the rest of the rows and what became of the gap in one transaction; None: look again."""

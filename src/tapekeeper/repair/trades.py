@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from tapekeeper.clock import now_microseconds
 from tapekeeper.errors import InvariantBroken
 from tapekeeper.repair.fetched import NOTHING_FETCHED, RepairPurpose
-from tapekeeper.store.candles import quarantine
 from tapekeeper.store.poison import write_ticks_or_quarantine
+from tapekeeper.store.quarantine import quarantine
 
 if TYPE_CHECKING:
     from tapekeeper.backfill.runner import WorkerTools

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 from tapekeeper.clock import day_of, from_microseconds, to_microseconds
 from tapekeeper.model.answer import RejectedRow
 from tapekeeper.store.account import Change, change_account
-from tapekeeper.store.candles import lock_series, quarantine
+from tapekeeper.store.quarantine import quarantine
+from tapekeeper.store.series_lock import lock_series
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 from tapekeeper.clock import to_microseconds
 from tapekeeper.model.gap import Cause, Gap, uncovered
 from tapekeeper.model.window import Window
-from tapekeeper.store.candles import lock_series
 from tapekeeper.store.gap_counts import lack
 from tapekeeper.store.gap_rows import insert_gap
+from tapekeeper.store.series_lock import lock_series
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,9 +31,9 @@ _FILLED: Final = """
     WHERE series_id = ANY(%s) AND closed_at IS NULL AND state IN ('open', 'classified')
         AND first_sequence IS NULL AND resolution_seconds > 0
         AND (
-            SELECT count(*) FROM candles
-            WHERE candles.series_id = gap.series_id
-                AND open_time >= gap.window_start AND open_time < gap.window_end
+            SELECT count(*) FROM grid_points
+            WHERE grid_points.series_id = gap.series_id
+                AND point >= gap.window_start AND point < gap.window_end
         ) >= extract(epoch FROM gap.window_end - gap.window_start) / resolution_seconds
     ORDER BY series_id, gap_id
 """

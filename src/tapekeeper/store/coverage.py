@@ -68,8 +68,8 @@ _HOLES: Final = """
         FROM (
             SELECT part_start - %(step)s AS open_time
             UNION ALL
-            SELECT open_time FROM candles
-            WHERE series_id = %(series_id)s AND open_time >= part_start AND open_time < part_end
+            SELECT point FROM grid_points
+            WHERE series_id = %(series_id)s AND point >= part_start AND point < part_end
         ) AS held
     ) AS neighbours
     WHERE next_open_time - open_time > %(step)s

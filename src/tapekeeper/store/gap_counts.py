@@ -29,19 +29,18 @@ _HELD_TRADES: Final = """
     ) AS held
 """
 _HELD_CANDLES: Final = """
-    SELECT (open_time AT TIME ZONE 'UTC')::date, count(*)
-    FROM candles
-    WHERE series_id = %(series_id)s AND open_time >= %(start)s AND open_time < %(end)s
+    SELECT (point AT TIME ZONE 'UTC')::date, count(*)
+    FROM grid_points
+    WHERE series_id = %(series_id)s AND point >= %(start)s AND point < %(end)s
     GROUP BY 1
 """
 # Open time and values, so that a receipt tells a candle that was changed from one that was not.
 _DIGEST_OF_CANDLES: Final = """
     SELECT md5(coalesce(string_agg(
-        concat_ws(',', extract(epoch FROM open_time)::bigint, open, high, low, close, volume, cost, trade_count),
-        ';' ORDER BY open_time
+        concat_ws(',', extract(epoch FROM point)::bigint, content), ';' ORDER BY point
     ), ''))
-    FROM candles
-    WHERE series_id = %(series_id)s AND open_time >= %(start)s AND open_time < %(end)s
+    FROM grid_points
+    WHERE series_id = %(series_id)s AND point >= %(start)s AND point < %(end)s
 """
 
 

@@ -11,8 +11,9 @@ from tapekeeper.clock import from_microseconds, to_microseconds
 from tapekeeper.errors import InvariantBroken
 from tapekeeper.model.gap import Cause, Gap, GapState, Sequences
 from tapekeeper.model.window import Window
-from tapekeeper.store.candles import lock_series, storable
 from tapekeeper.store.gap_counts import Lack
+from tapekeeper.store.quarantine import storable
+from tapekeeper.store.series_lock import lock_series
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tapekeeper.store.account import Change, change_account
-from tapekeeper.store.candles import lock_series
+from tapekeeper.store.series_lock import lock_series
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,8 +36,8 @@ _LATE_CANDLES: Final = """
             sum(extract(epoch FROM piece_end - piece_start)::bigint / resolution_seconds - held.rows)::bigint AS lost
         FROM piece
         CROSS JOIN LATERAL (
-            SELECT count(*) AS rows FROM candles
-            WHERE candles.series_id = piece.series_id AND open_time >= piece_start AND open_time < piece_end
+            SELECT count(*) AS rows FROM grid_points
+            WHERE grid_points.series_id = piece.series_id AND point >= piece_start AND point < piece_end
         ) AS held
         GROUP BY series_id, day
     )

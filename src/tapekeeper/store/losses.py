@@ -10,7 +10,7 @@ from tapekeeper.clock import MICROSECONDS_PER_SECOND, from_microseconds, to_micr
 from tapekeeper.model.gap import Loss, uncovered
 from tapekeeper.model.window import Window
 from tapekeeper.store.account import Change, change_account
-from tapekeeper.store.candles import storable
+from tapekeeper.store.quarantine import storable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

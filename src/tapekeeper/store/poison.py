@@ -14,7 +14,7 @@ from tapekeeper.model.quote import Quote
 from tapekeeper.model.series import DERIBIT_OPTION_QUOTES, DERIBIT_OPTION_TRADES
 from tapekeeper.model.window import Window
 from tapekeeper.store.binary_copy import is_of_this_century
-from tapekeeper.store.candles import quarantine
+from tapekeeper.store.quarantine import quarantine
 from tapekeeper.store.ticks import TickCounts, write_ticks
 from tapekeeper.store.trade_gaps import open_gap
 

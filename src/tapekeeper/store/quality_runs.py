@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from psycopg2.extras import Json, execute_values
 
-from tapekeeper.store.candles import storable
+from tapekeeper.store.quarantine import storable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -13,11 +13,11 @@ from tapekeeper.clock import now_microseconds, to_microseconds
 from tapekeeper.model.gap import Cause, Gap, GapState
 from tapekeeper.model.resolution import Resolution
 from tapekeeper.model.series import DATASETS, Dataset
-from tapekeeper.store.candles import lock_series
 from tapekeeper.store.gap_counts import lack
 from tapekeeper.store.gap_rows import locked_gap
 from tapekeeper.store.gaps import begin_repair, classify, postpone_repair
 from tapekeeper.store.outages import covers_gap
+from tapekeeper.store.series_lock import lock_series
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor

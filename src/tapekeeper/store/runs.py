@@ -263,8 +263,8 @@ def _extent(cursor: Cursor, run_id: int) -> tuple[str | None, str | None]:
             FROM backfill_chunks WHERE run_id = %s GROUP BY series_id
         ) AS span
         CROSS JOIN LATERAL (
-            SELECT min(open_time) AS first, max(open_time) AS last FROM candles
-            WHERE candles.series_id = span.series_id AND open_time >= span_start AND open_time < span_end
+            SELECT min(point) AS first, max(point) AS last FROM grid_points
+            WHERE grid_points.series_id = span.series_id AND point >= span_start AND point < span_end
         ) AS held
         """,
         (run_id,),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tapekeeper.clock import from_microseconds
-from tapekeeper.store.candles import storable
+from tapekeeper.store.quarantine import storable
 
 if TYPE_CHECKING:
     from collections.abc import Collection

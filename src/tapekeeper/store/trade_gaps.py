@@ -8,9 +8,9 @@ from tapekeeper.errors import InvariantBroken
 from tapekeeper.model.gap import Cause, Gap, Sequences, uncovered
 from tapekeeper.model.series import DERIBIT_OPTION_TRADES
 from tapekeeper.store.account import Change, change_account
-from tapekeeper.store.candles import lock_series
 from tapekeeper.store.gap_counts import lack
 from tapekeeper.store.gap_rows import insert_gap
+from tapekeeper.store.series_lock import lock_series
 
 if TYPE_CHECKING:
     from collections import abc

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tapekeeper.store import candles as candle_store
 from tapekeeper.store.database import Database, connect
+from tapekeeper.store.grid_rows import INCOMING_GRID_TABLES
 from tests.support.market import healthy_market
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def market_ids(module_database_url: str) -> dict[str, int]:
     """The ids of the series of a healthy market, committed once for a module."""
-    with closing(Database(module_database_url, prepare=candle_store.INCOMING_TABLE)) as database:
+    with closing(Database(module_database_url, prepare=INCOMING_GRID_TABLES)) as database:
         return database.run(healthy_market)
 
 
@@ -29,6 +29,6 @@ def cursor(module_database_url: str, market_ids: dict[str, int]) -> Iterator[Cur
     """A transaction on the healthy market that is rolled back."""
     with closing(connect(module_database_url)) as connection:
         with connection.cursor() as cursor:
-            cursor.execute(candle_store.INCOMING_TABLE)
+            cursor.execute(INCOMING_GRID_TABLES)
             yield cursor
         connection.rollback()

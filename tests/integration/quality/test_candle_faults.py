@@ -11,7 +11,7 @@ from tapekeeper.model.answer import RejectedRow
 from tapekeeper.model.series import DERIBIT_PERPETUAL_CANDLES
 from tapekeeper.model.window import Window
 from tapekeeper.quality.checks.check import BadRow
-from tapekeeper.store import candles as candle_store
+from tapekeeper.store.quarantine import quarantine
 from tests.support.candles import MINUTE, START
 from tests.support.market import ALL_DAYS, DAY, NOW, alarms, ask, minutes_after
 
@@ -172,10 +172,10 @@ def test_a_long_hole_that_is_explained_is_told_and_alarms_nobody(cursor: Cursor,
 
 def test_a_row_in_quarantine_is_told_until_a_better_one_came(cursor: Cursor, bitcoin: int) -> None:
     held = RejectedRow(BAD, "high 1.0 is below low 2.0", {"tick": 1})
-    candle_store.quarantine(cursor, bitcoin, [held])
+    quarantine(cursor, bitcoin, [held])
     assert found(cursor) == {}
     lose(cursor, bitcoin, 1)
-    candle_store.quarantine(cursor, bitcoin, [held, RejectedRow(BAD, "close is none", {"tick": 1})])
+    quarantine(cursor, bitcoin, [held, RejectedRow(BAD, "close is none", {"tick": 1})])
     assert found(cursor) == {"ohlcv_sanity": 1, "gap_detection": 1, "row_counts": 1}
     told = ask(cursor, "ohlcv_sanity", CANDLES, ALL_DAYS, now=NOW)
     assert told.bad_rows == ()
@@ -184,7 +184,7 @@ def test_a_row_in_quarantine_is_told_until_a_better_one_came(cursor: Cursor, bit
     ]
     # What is asked for again today may still come in; what has no time shows as a hole.
     assert ask(cursor, "ohlcv_sanity", CANDLES, ALL_DAYS, now=BAD + MINUTE).found == 0
-    candle_store.quarantine(cursor, bitcoin, [RejectedRow(None, "no time", {})])
+    quarantine(cursor, bitcoin, [RejectedRow(None, "no time", {})])
     assert found(cursor)["ohlcv_sanity"] == 1
 
 

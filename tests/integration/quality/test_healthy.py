@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tapekeeper.model.series import CANDLE_DATASETS, DATASETS, DERIBIT_OPTION_TRADES, dataset_named
+from tapekeeper.model.series import CANDLE_DATASETS, DATASETS, DERIBIT_OPTION_TRADES, GRID_DATASETS, dataset_named
 from tapekeeper.model.window import Window
 from tapekeeper.quality.checks import CHECKS
-from tapekeeper.store import candles, ticks
+from tapekeeper.store import ticks
 from tapekeeper.store.database import Database, connect
+from tapekeeper.store.grid_rows import INCOMING_GRID_TABLES
 from tests.support import market, option_market
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ ASKED = [
 ]
 NOTHING_TO_JUDGE = {
     # There is no hole that could be long, and three days are no history.
-    *((dataset, "long_gaps") for dataset in CANDLE_DATASETS),
+    *((dataset, "long_gaps") for dataset in GRID_DATASETS),
     (DERIBIT_OPTION_TRADES.name, "anomaly"),
 }
 
@@ -37,9 +38,10 @@ NOTHING_TO_JUDGE = {
 @pytest.fixture(scope="module")
 def cursor(module_database_url: str) -> Iterator[Cursor]:
     """A healthy market of candles and of options, in a transaction that is rolled back."""
-    with closing(Database(module_database_url, prepare=candles.INCOMING_TABLE)) as database:
+    with closing(Database(module_database_url, prepare=INCOMING_GRID_TABLES)) as database:
         for dataset in CANDLE_DATASETS:
             database.run(partial(market.healthy_market, dataset=dataset_named(dataset)))
+        database.run(market.healthy_open_interest)
     with closing(Database(module_database_url, prepare=ticks.INCOMING_TABLES)) as database:
         database.run(option_market.healthy_options)
     with closing(connect(module_database_url)) as connection, connection.cursor() as cursor:
@@ -48,7 +50,7 @@ def cursor(module_database_url: str) -> Iterator[Cursor]:
 
 def everything(dataset: str) -> tuple[Window, int]:
     """Return the window and the moment of the data of a dataset."""
-    if dataset in CANDLE_DATASETS:
+    if dataset in GRID_DATASETS:
         return market.ALL_DAYS, market.NOW
     return option_market.ALL_DAYS, option_market.NOW
 

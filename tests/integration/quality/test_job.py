@@ -19,9 +19,9 @@ from tapekeeper.quality.checks import CHECKS
 from tapekeeper.quality.checks.row_counts import RowCounts
 from tapekeeper.quality.job import QualityJob
 from tapekeeper.settings import Settings, read_settings
-from tapekeeper.store import candles as candle_store
 from tapekeeper.store import quality_runs
 from tapekeeper.store.database import Database
+from tapekeeper.store.grid_rows import INCOMING_GRID_TABLES
 from tests.support.candles import MINUTE, START
 from tests.support.market import DAY, follow, hold, market, minutes_after, only, perpetual, without
 
@@ -54,7 +54,7 @@ def job(settings: Settings) -> Iterator[QualityJob]:
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
-    with closing(Database(database_url, prepare=candle_store.INCOMING_TABLE)) as database:
+    with closing(Database(database_url, prepare=INCOMING_GRID_TABLES)) as database:
         yield database
 
 

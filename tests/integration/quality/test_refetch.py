@@ -17,8 +17,8 @@ from tapekeeper.model.window import Window
 from tapekeeper.quality.checks.check import Findings, Scope
 from tapekeeper.quality.checks.refetch import Refetch
 from tapekeeper.settings import DatabaseSettings, DeribitSettings, HttpSettings, QualitySettings, Settings
-from tapekeeper.store import candles as candle_store
 from tapekeeper.store.database import Database, connect
+from tapekeeper.store.grid_rows import INCOMING_GRID_TABLES
 from tests.support.desk import Desk
 from tests.support.market import DAY, follow, hold, perpetual
 from tests.support.truth import true_candles
@@ -47,7 +47,7 @@ def series_id(module_database_url: str, simulator_process: Simulator) -> int:
         hold(cursor, series_id, candles)
         return series_id
 
-    with closing(Database(module_database_url, prepare=candle_store.INCOMING_TABLE)) as database:
+    with closing(Database(module_database_url, prepare=INCOMING_GRID_TABLES)) as database:
         return database.run(write)
 
 

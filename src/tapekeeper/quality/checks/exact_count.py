@@ -8,6 +8,7 @@ from tapekeeper.clock import day_of
 from tapekeeper.model.quality import Severity
 from tapekeeper.model.series import DATASETS, DERIBIT_OPTION_QUOTES
 from tapekeeper.quality.checks.check import SAMPLE_ROWS, Findings, series_labels
+from tapekeeper.store.grid_rows import table_named
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
@@ -25,7 +26,7 @@ class _Table(NamedTuple):
 
 
 _COUNTED_BY_ROWS: Final = {
-    "candles": _Table("candles", "open_time", "series_id"),
+    **{table: _Table(table, table_named(table).time, "series_id") for table in ("candles", "open_interest")},
     "option_trades": _Table("option_trades", "event_time", "instrument_id"),
 }
 _SOME_DAYS: Final = """

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tapekeeper.clock import MICROSECONDS_PER_SECOND, format_moment, from_microseconds, to_microseconds
 from tapekeeper.model.quality import Severity
-from tapekeeper.model.series import DATASETS
+from tapekeeper.model.series import DATASETS, GRID_DATASETS
 from tapekeeper.quality.checks.check import SAMPLE_ROWS, Findings
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Freshness:
         cursor.execute(_NEWEST, {"dataset": scope.dataset.name, "now": from_microseconds(scope.now)})
         followed = cursor.fetchall()
         # Oldest first: the last one is the newest of all.
-        judged = followed if scope.dataset.table == "candles" else followed[-1:]
+        judged = followed if scope.dataset.name in GRID_DATASETS else followed[-1:]
         stale = [row for row in judged if to_microseconds(row[3]) < _stale_from(scope, row[2])]
         newest = max((to_microseconds(row[3]) for row in followed), default=None)
         figures = {

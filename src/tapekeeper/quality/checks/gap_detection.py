@@ -1,4 +1,4 @@
-"""Which candles are missing?"""
+"""Which rows are missing?"""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from tapekeeper.clock import MICROSECONDS_PER_SECOND
 from tapekeeper.model.quality import Severity
-from tapekeeper.model.series import CANDLE_DATASETS
+from tapekeeper.model.series import GRID_DATASETS
 from tapekeeper.quality.checks.check import SAMPLE_ROWS, Findings, series_labels, window_as_json
 from tapekeeper.quality.checks.holes import missing_runs, not_under_way, unexplained
 
@@ -33,9 +33,9 @@ class GapDetection:
     """
 
     name = "gap_detection"
-    question = "Which candles are missing?"
+    question = "Which rows are missing?"
     severity = Severity.CRITICAL
-    datasets = CANDLE_DATASETS
+    datasets = GRID_DATASETS
 
     def run(self, cursor: Cursor, scope: Scope) -> Findings:
         """Return the holes of the closed days; `checked` counts days, `found` holes."""

@@ -62,8 +62,8 @@ _MISSING: Final = """
         SELECT series_id, step, piece_start, piece_end
         FROM piece
         WHERE extract(epoch FROM piece_end - piece_start) > extract(epoch FROM step) * (
-            SELECT count(*) FROM candles
-            WHERE candles.series_id = piece.series_id AND open_time >= piece_start AND open_time < piece_end
+            SELECT count(*) FROM grid_points
+            WHERE grid_points.series_id = piece.series_id AND point >= piece_start AND point < piece_end
         )
     )
     SELECT broken.series_id, extract(epoch FROM step)::bigint, hole_start, hole_end
@@ -72,13 +72,13 @@ _MISSING: Final = """
         SELECT
             piece_start AS hole_start,
             coalesce((
-                SELECT min(open_time) FROM candles
-                WHERE candles.series_id = broken.series_id AND open_time >= piece_start AND open_time < piece_end
+                SELECT min(point) FROM grid_points
+                WHERE grid_points.series_id = broken.series_id AND point >= piece_start AND point < piece_end
             ), piece_end) AS hole_end
         UNION ALL
-        SELECT open_time + step, lead(open_time, 1, piece_end) OVER (ORDER BY open_time)
-        FROM candles
-        WHERE candles.series_id = broken.series_id AND open_time >= piece_start AND open_time < piece_end
+        SELECT point + step, lead(point, 1, piece_end) OVER (ORDER BY point)
+        FROM grid_points
+        WHERE grid_points.series_id = broken.series_id AND point >= piece_start AND point < piece_end
     ) AS hole
     WHERE hole_end > hole_start
     ORDER BY broken.series_id, hole_start

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tapekeeper.clock import MICROSECONDS_PER_SECOND
 from tapekeeper.model.quality import Severity
-from tapekeeper.model.series import CANDLE_DATASETS
+from tapekeeper.model.series import GRID_DATASETS
 from tapekeeper.quality.checks.check import Findings
 from tapekeeper.quality.checks.gap_detection import holes_as_json, longest_seconds
 from tapekeeper.quality.checks.holes import missing_runs, not_under_way, unexplained
@@ -28,7 +28,7 @@ class LongGaps:
     name = "long_gaps"
     question = "Which holes are longer than a few minutes?"
     severity = Severity.WARNING
-    datasets = CANDLE_DATASETS
+    datasets = GRID_DATASETS
 
     def run(self, cursor: Cursor, scope: Scope) -> Findings:
         """Return the long holes of the closed days; `checked` counts holes of any length, explained ones included."""

@@ -15,16 +15,18 @@ from tapekeeper.errors import RequestRejected
 from tapekeeper.http.rate_budget import Priority
 from tapekeeper.model.quality import Severity
 from tapekeeper.model.resolution import Resolution
-from tapekeeper.model.series import CANDLE_DATASETS, DERIBIT_OPTION_TRADES
+from tapekeeper.model.series import DERIBIT_OPTION_TRADES, GRID_DATASETS
 from tapekeeper.model.window import Window
 from tapekeeper.quality.checks.check import SAMPLE_ROWS, Findings
 from tapekeeper.quality.checks.ohlcv_sanity import SOUND
+from tapekeeper.store.grid_rows import CANDLES, table_named
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
 
     from tapekeeper.backfill.runner import WorkerTools
     from tapekeeper.quality.checks.check import Scope
+    from tapekeeper.store.grid_rows import GridTable
 
 TRADES_AT_MOST: Final = 5_000
 """Of a drawn day of trades so many are compared, from its first number on."""
@@ -37,11 +39,10 @@ _DRAWN: Final = """
     ORDER BY md5(concat_ws('/', %(seed)s, series_id, day))
     LIMIT %(windows)s
 """
-# What contradicts itself is told by the check that asks for it.
-_CANDLES: Final = """
-    SELECT open_time, open, high, low, close, volume, cost FROM candles
-    WHERE series_id = %(series_id)s AND open_time >= %(start)s AND open_time < %(end)s AND {sound}
-    ORDER BY open_time
+_ROWS: Final = """
+    SELECT {time}, {values} FROM {name}
+    WHERE series_id = %(series_id)s AND {time} >= %(start)s AND {time} < %(end)s AND {sound}
+    ORDER BY {time}
 """
 _TRADES: Final = """
     SELECT trade_seq, event_time, trade_id, price, size, side FROM option_trades
@@ -52,7 +53,6 @@ _TRADES: Final = """
         )
     ORDER BY trade_seq, event_time
 """
-_CANDLE_VALUES: Final = ("open", "high", "low", "close", "volume", "cost")
 _TRADE_VALUES: Final = ("event_time", "trade_id", "price", "size", "side")
 Row = tuple[Any, ...]
 
@@ -86,7 +86,7 @@ class Refetch:
     name = "refetch"
     question = "Does the venue still tell what we hold?"
     severity = Severity.CRITICAL
-    datasets = (*CANDLE_DATASETS, DERIBIT_OPTION_TRADES.name)
+    datasets = (*GRID_DATASETS, DERIBIT_OPTION_TRADES.name)
 
     def run(self, cursor: Cursor, scope: Scope) -> Findings:
         """Return the rows that differ; `checked` and `found` count rows.
@@ -99,7 +99,7 @@ class Refetch:
         if not drawn:
             return Findings(0, 0, {"windows": 0})
         tools = tools_for(scope.dataset, scope.settings, Priority.REPAIR)(_nothing)
-        compare = _compare_trades if scope.dataset is DERIBIT_OPTION_TRADES else partial(_compare_candles, scope)
+        compare = _compare_trades if scope.dataset is DERIBIT_OPTION_TRADES else partial(_compare_rows, scope)
         checked, not_told = 0, 0
         wrong: list[dict[str, object]] = []
         try:
@@ -129,30 +129,40 @@ def _draw(cursor: Cursor, scope: Scope) -> list[_Drawn]:
     ]
 
 
-def _compare_candles(
-    scope: Scope, cursor: Cursor, tools: WorkerTools, day: _Drawn
-) -> tuple[int, list[dict[str, object]]]:
-    """Return how many candles were compared, 0 if the venue tells none, and those that differ."""
+def _compare_rows(scope: Scope, cursor: Cursor, tools: WorkerTools, day: _Drawn) -> tuple[int, list[dict[str, object]]]:
+    """Return how many rows on a grid were compared, 0 if the venue tells none, and those that differ."""
+    table = table_named(scope.dataset.table)
     told: dict[int, Row] = {}
     rows_per_chunk = offer_of(scope.dataset).rows_per_chunk(scope.settings)
     try:
         for window in cut([day.window], day.resolution.microseconds, rows_per_chunk):
-            candles = tools.venue.candles(day.name, window, day.resolution).rows
-            columns = (getattr(candles, name).tolist() for name in _CANDLE_VALUES)
-            told |= zip(candles.open_time.tolist(), zip(*columns, strict=True), strict=True)
+            rows = tools.venue.rows(scope.dataset, day.name, window, day.resolution).rows
+            columns = (getattr(rows, name).tolist() for name in table.numbers)
+            told |= zip(rows.moments.tolist(), zip(*columns, strict=True), strict=True)
     except RequestRejected:
         return 0, []
-    start, end = day.window.as_datetimes()
-    step = timedelta(seconds=day.resolution.seconds)
-    cursor.execute(_CANDLES.format(sound=SOUND), {"series_id": day.series_id, "start": start, "end": end, "step": step})
-    held = {to_microseconds(open_time): tuple(values) for open_time, *values in cursor.fetchall()}
+    held = _held_rows(cursor, table, day)
     if not told:
         return 0, []
     return len(held), [
-        {"open_time": format_moment(moment), **_difference(_CANDLE_VALUES, values, told.get(moment))}
+        {table.time: format_moment(moment), **_difference(table.numbers, values, told.get(moment))}
         for moment, values in held.items()
         if told.get(moment) != values
     ]
+
+
+def _held_rows(cursor: Cursor, table: GridTable, day: _Drawn) -> dict[int, Row]:
+    """Return what is held of a day, by moment; candles that contradict themselves are told by the check for that."""
+    start, end = day.window.as_datetimes()
+    step = timedelta(seconds=day.resolution.seconds)
+    statement = _ROWS.format(
+        name=table.name,
+        time=table.time,
+        values=", ".join(table.numbers),
+        sound=SOUND if table is CANDLES else "true",
+    )
+    cursor.execute(statement, {"series_id": day.series_id, "start": start, "end": end, "step": step})
+    return {to_microseconds(moment): tuple(values) for moment, *values in cursor.fetchall()}
 
 
 def _compare_trades(cursor: Cursor, tools: WorkerTools, day: _Drawn) -> tuple[int, list[dict[str, object]]]:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 from tapekeeper.errors import ParseFailure
 from tapekeeper.model.answer import Answer
 from tapekeeper.model.candle import Candles
-from tapekeeper.venues.candle_columns import CandleColumns
+from tapekeeper.venues.candle_columns import believe_candles
+from tapekeeper.venues.told_columns import ToldColumns
 
 if TYPE_CHECKING:
     from tapekeeper.model.resolution import Resolution
@@ -47,7 +48,7 @@ def parse_klines(result: object, window: Window, resolution: Resolution, now: in
             raise ParseFailure(f"a candle of Binance should be a list of {len(FIELDS)}, not {reprlib.repr(row)}")
     if not result:
         return Answer(Candles.empty())
-    told = CandleColumns(dict(zip(FIELDS, map(list, zip(*result, strict=True)), strict=True)))
+    told = ToldColumns(dict(zip(FIELDS, map(list, zip(*result, strict=True)), strict=True)))
     candles = Candles(
         open_time=told.moments("open_time"),
         open=told.decimals("open"),
@@ -58,4 +59,4 @@ def parse_klines(result: object, window: Window, resolution: Resolution, now: in
         cost=told.decimals("quote_volume"),
         trade_count=told.counts("trades"),
     )
-    return told.believe(candles, window, resolution, now)
+    return believe_candles(told, candles, window, resolution, now)

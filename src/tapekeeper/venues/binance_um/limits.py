@@ -22,13 +22,23 @@ CANDLES_PER_REQUEST: Final = 499
 CANDLES_WEIGHT: Final = 2.0
 LISTING_WEIGHT: Final = 1.0
 
+OPEN_INTEREST_PER_REQUEST: Final = 500
+OPEN_INTEREST_DAYS: Final = 29
+"""How far back we ask: the venue keeps a month, whose last hours come and go."""
+UNWEIGHED: Final = 0.0
+"""What lies outside of the weights still stops while our address is banned."""
+
 INTERVALS: Final[dict[str, Resolution]] = {
     **{f"{minutes}m": Resolution(minutes * 60) for minutes in (1, 3, 5, 15, 30)},
     **{f"{hours}h": Resolution(hours * 3_600) for hours in (1, 2, 4, 6, 8, 12)},
     "1d": Resolution(86_400),
 }
 """By the venue's own names. Its 3d, 1w and 1M do not begin on multiples of their length, so they are left out."""
-_NAMES = {resolution: name for name, resolution in INTERVALS.items()}
+
+PERIODS: Final[dict[str, Resolution]] = {
+    name: INTERVALS[name] for name in ("5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d")
+}
+"""Of open interest, by the venue's own names."""
 
 SUSTAINED_SHARE: Final = 0.95
 """The venue counts by the minute of its clock, our bucket by the moment: a pace of this share and the rest as the burst
@@ -45,24 +55,42 @@ def _by_window(name: str, permits: int, *, seconds: int) -> RateLimit:
     return RateLimit(name, permits_per_second=pace, burst=max(1, int(permits * (1 - SUSTAINED_SHARE))))
 
 
+DATA_LIMIT: Final = _by_window("binance_um.data", 1_000, seconds=300)
+"""/futures/data lies outside of the weights; no header tells how much of this is used."""
+
+
 def parse_interval(text: str) -> Resolution:
-    """Return the interval that a person typed, as the venue writes it: 1m, 4h, 1d.
+    """Return the interval of candles that a person typed, as the venue writes it: 1m, 4h, 1d.
 
     Raises:
         ConfigInvalid: the venue has no such interval; the message lists those that it has.
     """
+    return _parse(text, INTERVALS, "an interval")
+
+
+def parse_period(text: str) -> Resolution:
+    """Return the period of open interest that a person typed, as the venue writes it: 5m, 1h, 1d.
+
+    Raises:
+        ConfigInvalid: the venue has no such period; the message lists those that it has.
+    """
+    return _parse(text, PERIODS, "a period")
+
+
+def _parse(text: str, known: Mapping[str, Resolution], what: str) -> Resolution:
     name = text.strip()
-    if name not in INTERVALS:
-        raise ConfigInvalid(f"{text!r} is not an interval of Binance: type one of {', '.join(INTERVALS)}")
-    return INTERVALS[name]
+    if name not in known:
+        raise ConfigInvalid(f"{text!r} is not {what} of Binance: type one of {', '.join(known)}")
+    return known[name]
 
 
-def interval_name(resolution: Resolution, known: Mapping[Resolution, str] = _NAMES) -> str:
+def interval_name(resolution: Resolution, known: Mapping[str, Resolution] = INTERVALS) -> str:
     """Return what Binance calls a resolution.
 
     Raises:
-        ConfigInvalid: Binance has no candles of it.
+        ConfigInvalid: Binance has nothing of it.
     """
-    if resolution not in known:
-        raise ConfigInvalid(f"Binance has no candles of {resolution}: choose one of {', '.join(INTERVALS)}")
-    return known[resolution]
+    for name, each in known.items():
+        if each == resolution:
+            return name
+    raise ConfigInvalid(f"Binance has nothing of {resolution}: choose one of {', '.join(known)}")

@@ -12,22 +12,30 @@ from tapekeeper.clock import MICROSECONDS_PER_MILLISECOND, now_microseconds
 from tapekeeper.errors import RequestRejected
 from tapekeeper.model.answer import Answer
 from tapekeeper.model.candle import Candles
+from tapekeeper.model.open_interest import OpenInterest
+from tapekeeper.model.series import BINANCE_UM_OPEN_INTEREST
 from tapekeeper.venues.binance_um.decisions import Decisions, Reply
 from tapekeeper.venues.binance_um.klines import parse_klines
 from tapekeeper.venues.binance_um.limits import (
     CANDLES_PER_REQUEST,
     CANDLES_WEIGHT,
     LISTING_WEIGHT,
+    OPEN_INTEREST_PER_REQUEST,
+    PERIODS,
+    UNWEIGHED,
     interval_name,
 )
 from tapekeeper.venues.binance_um.listings import ListingParser
+from tapekeeper.venues.binance_um.open_interest import parse_open_interest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from tapekeeper.http.client import HttpClient
+    from tapekeeper.http.rate_budget import RateBudget
     from tapekeeper.model.instrument import Instrument
     from tapekeeper.model.resolution import Resolution
+    from tapekeeper.model.series import Dataset
     from tapekeeper.model.window import Window
 
 NEAR_NAMES: Final = 3
@@ -40,10 +48,12 @@ class BinanceUmRest:
     Args:
         client: of the venue `binance_um`, with the budget of `limits.weight_limit`.
         weight_per_minute: what the venue grants to our address.
+        data_budget: the budget of `limits.DATA_LIMIT`.
     """
 
-    def __init__(self, client: HttpClient, weight_per_minute: int) -> None:
+    def __init__(self, client: HttpClient, weight_per_minute: int, data_budget: RateBudget) -> None:
         self._client = client
+        self._data_budget = data_budget
         self._decide = Decisions(weight_per_minute).decide
         self._listed: dict[str, Instrument] | None = None
         self.listing_parser = ListingParser()
@@ -105,8 +115,54 @@ class BinanceUmRest:
         now = min(reply.answered_at or now_microseconds(), now_microseconds())
         return parse_klines(reply.result, grid, resolution, now)
 
-    def _ask(self, method: str, parameters: Mapping[str, str | int], weight: float) -> Reply:
-        reply = self._client.get(method, _PREFIX + method, parameters, weight, self._decide)
+    def open_interest(self, instrument_name: str, window: Window, period: Resolution) -> Answer[OpenInterest]:
+        """Return the open interest at the grid points of a window (openInterestHist).
+
+        Args:
+            instrument_name: as the venue writes it.
+            window: at most 500 points long, and of the last month.
+            period: one that the venue has.
+
+        Raises:
+            ValueError: the window holds more than 500 points.
+            ConfigInvalid: the venue has no such period.
+            BadData: the answer is for another window or instrument, or cannot be understood.
+        """
+        points = window.grid_points(period.microseconds)
+        if points > OPEN_INTEREST_PER_REQUEST:
+            raise ValueError(f"{points} points of {period} in one request: at most {OPEN_INTEREST_PER_REQUEST}")
+        grid = window.clipped_to_grid(period.microseconds)
+        if grid is None:
+            return Answer(OpenInterest.empty())
+        parameters: dict[str, str | int] = {
+            "symbol": instrument_name,
+            "period": interval_name(period, PERIODS),
+            "startTime": grid.start // MICROSECONDS_PER_MILLISECOND,
+            "endTime": grid.end // MICROSECONDS_PER_MILLISECOND - 1,
+            "limit": OPEN_INTEREST_PER_REQUEST,
+        }
+        path = "/futures/data/openInterestHist"
+        reply = self._ask("openInterestHist", parameters, UNWEIGHED, path=path, budgets=(self._data_budget,))
+        return parse_open_interest(reply.result, instrument_name, grid, period, now_microseconds())
+
+    def rows(
+        self, dataset: Dataset, instrument_name: str, window: Window, resolution: Resolution
+    ) -> Answer[Candles] | Answer[OpenInterest]:
+        """Return what the venue tells of a dataset; see `candles` and `open_interest`."""
+        if dataset == BINANCE_UM_OPEN_INTEREST:
+            return self.open_interest(instrument_name, window, resolution)
+        return self.candles(instrument_name, window, resolution)
+
+    def _ask(
+        self,
+        method: str,
+        parameters: Mapping[str, str | int],
+        weight: float,
+        *,
+        path: str | None = None,
+        budgets: Sequence[RateBudget] = (),
+    ) -> Reply:
+        reply = self._client.get(method, path or _PREFIX + method, parameters, weight, self._decide, budgets)
         if not isinstance(reply, Reply):
             raise TypeError(f"the client returned {type(reply).__name__} where a decision makes a Reply")
         return reply

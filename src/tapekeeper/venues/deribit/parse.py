@@ -17,7 +17,8 @@ import numpy.typing as npt
 from tapekeeper.errors import ParseFailure
 from tapekeeper.model.answer import Answer
 from tapekeeper.model.candle import Candles
-from tapekeeper.venues.candle_columns import SIGNIFICANT_DIGITS, VALUES, CandleColumns, count_long_numbers
+from tapekeeper.venues.candle_columns import SIGNIFICANT_DIGITS, VALUES, believe_candles, count_long_numbers
+from tapekeeper.venues.told_columns import ToldColumns
 
 if TYPE_CHECKING:
     from tapekeeper.model.resolution import Resolution
@@ -54,14 +55,14 @@ class CandleParser:
         columns = _columns(result)
         if columns is None:
             return Answer(Candles.empty())
-        told = CandleColumns(columns)
+        told = ToldColumns(columns)
         opens, high, low, close, volume, cost = (told.numbers(name) for name in VALUES)
         candles = Candles(told.moments("ticks"), opens, high, low, close, volume, cost)
         count = count_long_numbers(candles)
         if count:
             self.long_numbers += count
             log.debug("%d numbers with more than %d significant digits", count, SIGNIFICANT_DIGITS)
-        return told.believe(candles, window, resolution, now)
+        return believe_candles(told, candles, window, resolution, now)
 
 
 def _columns(result: object) -> dict[str, Column] | None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tapekeeper.model.book_summary import BookSummary
     from tapekeeper.model.instrument import Instrument
     from tapekeeper.model.resolution import Resolution
+    from tapekeeper.model.series import Dataset
     from tapekeeper.model.window import Window
     from tapekeeper.venues.deribit.trades import TradeAnswer, VenueTrade
 
@@ -87,6 +88,10 @@ class DeribitRest:
         # for again, one that was taken for closed too early would stay wrong.
         now = min(reply.answered_at or now_microseconds(), now_microseconds())
         return self.candle_parser.parse(reply.result, grid, resolution, now)
+
+    def rows(self, _dataset: Dataset, instrument_name: str, window: Window, resolution: Resolution) -> Answer[Candles]:
+        """Return what is backfilled from here, which is candles; see `candles`."""
+        return self.candles(instrument_name, window, resolution)
 
     def instruments(self, currency: str, kind: str | None = None, expired: bool = False) -> list[Instrument]:
         """Return the instruments of a currency, or of all with `any` (public/get_instruments).

@@ -1,4 +1,4 @@
-"""Candles of a gap: fetched chunk by chunk, as a backfill does."""
+"""Candles and other rows on a grid that a gap lacks: fetched chunk by chunk, as a backfill does."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 from tapekeeper.backfill.cut import cut
 from tapekeeper.repair.fetched import Fetched, RepairPurpose
-from tapekeeper.store import candles
+from tapekeeper.store.grid_rows import GridTable, table_named, write_rows
+from tapekeeper.store.quarantine import quarantine
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
 
     from tapekeeper.backfill.runner import WorkerTools
-    from tapekeeper.model.answer import Answer
-    from tapekeeper.model.candle import Candles
+    from tapekeeper.model.answer import Answer, Rows
     from tapekeeper.store.repair_claims import Claim
 
 
-def fetch_candles(tools: WorkerTools, claim: Claim, rows_per_chunk: int) -> Fetched:
+def fetch_rows(tools: WorkerTools, claim: Claim, rows_per_chunk: int) -> Fetched:
     """Ask the venue for all of a gap; each chunk but the last is written before the next one is asked for.
 
     Raises:
@@ -27,17 +27,18 @@ def fetch_candles(tools: WorkerTools, claim: Claim, rows_per_chunk: int) -> Fetc
         RequestRejected: the venue refuses for good.
     """
     series_id, is_clean = claim.gap.series_id, True
-    written: Answer[Candles] | None = None
+    table = table_named(claim.dataset.table)
+    written: Answer[Rows] | None = None
     for window in cut([claim.gap.window], claim.resolution.microseconds, rows_per_chunk):
         if written is not None:
-            tools.database.run(partial(_write, series_id=series_id, answer=written))
+            tools.database.run(partial(_write, table=table, series_id=series_id, answer=written))
         tools.about_to_fetch(RepairPurpose(series_id, window))
-        written = tools.venue.candles(claim.instrument_name, window, claim.resolution)
+        written = tools.venue.rows(claim.dataset, claim.instrument_name, window, claim.resolution)
         is_clean = is_clean and not written.rejected
-    return Fetched(is_clean, partial(_write, series_id=series_id, answer=written))
+    return Fetched(is_clean, partial(_write, table=table, series_id=series_id, answer=written))
 
 
-def _write(cursor: Cursor, series_id: int, answer: Answer[Candles] | None) -> None:
+def _write(cursor: Cursor, table: GridTable, series_id: int, answer: Answer[Rows] | None) -> None:
     if answer is not None:
-        candles.write_candles(cursor, series_id, answer.rows)
-        candles.quarantine(cursor, series_id, answer.rejected)
+        write_rows(cursor, table, series_id, answer.rows)
+        quarantine(cursor, series_id, answer.rejected)

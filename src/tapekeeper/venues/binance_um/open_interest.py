@@ -1,0 +1,63 @@
+"""Open interest of /futures/data/openInterestHist, and which of it can be believed.
+
+A row is {"symbol", "sumOpenInterest" (base currency), "sumOpenInterestValue" (quote currency), "timestamp"}; the time
+came as a number and as text (both recorded). A period without a trade is left out, and never told later.
+"""
+
+from __future__ import annotations
+
+import reprlib
+from typing import TYPE_CHECKING, Final
+
+from tapekeeper.errors import ParseFailure
+from tapekeeper.model.answer import Answer
+from tapekeeper.model.open_interest import OpenInterest
+from tapekeeper.venues.told_columns import ToldColumns
+
+if TYPE_CHECKING:
+    from tapekeeper.model.resolution import Resolution
+    from tapekeeper.model.window import Window
+
+FIELDS: Final = ("symbol", "sumOpenInterest", "sumOpenInterestValue", "timestamp")
+
+
+def parse_open_interest(
+    result: object, instrument_name: str, window: Window, period: Resolution, now: int
+) -> Answer[OpenInterest]:
+    """Return the open interest at the grid points of a window, in the units of `OpenInterest`.
+
+    Args:
+        result: the venue's, parsed JSON.
+        instrument_name: whose it was asked for.
+        window: what was asked for, on the grid of the period.
+        period: the distance of the points.
+        now: microseconds since 1970; nothing after it is believed.
+
+    Raises:
+        ParseFailure: the answer is not of the documented shape, or about another instrument.
+        WindowMismatch: it holds a point of another window or of another grid.
+        InvariantBroken: the points do not ascend.
+    """
+    if not isinstance(result, list):
+        raise ParseFailure(f"open interest of Binance should come as a list, not as {reprlib.repr(result)}")
+    for row in result:
+        if not isinstance(row, dict) or row.get("symbol") != instrument_name:
+            raise ParseFailure(f"a row of open interest should be about {instrument_name}, not {reprlib.repr(row)}")
+    if not result:
+        return Answer(OpenInterest.empty())
+    columns = {name: [row.get(name) for row in result] for name in FIELDS}
+    columns["timestamp"] = [_as_number(value) for value in columns["timestamp"]]
+    told = ToldColumns(columns)
+    rows = OpenInterest(
+        event_time=told.moments("timestamp"),
+        open_interest=told.decimals("sumOpenInterest"),
+        open_interest_value=told.decimals("sumOpenInterestValue"),
+    )
+    values = {name: getattr(rows, name) for name in ("open_interest", "open_interest_value")}
+    for name, column in values.items():
+        told.doubt(column < 0, f"{name} {{{name}!r}} is below zero", values)
+    return told.believe(rows, window, period, latest=now)
+
+
+def _as_number(value: object) -> object:
+    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value

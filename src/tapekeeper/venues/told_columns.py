@@ -1,0 +1,184 @@
+"""Rows that a venue told, and which of them can be believed: what holds at every venue, whatever the rows are."""
+
+from __future__ import annotations
+
+import logging
+import math
+import reprlib
+from typing import TYPE_CHECKING, Final, Protocol, Self, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from tapekeeper.clock import MICROSECONDS_PER_MILLISECOND, MILLISECONDS_MAXIMUM, format_moment
+from tapekeeper.errors import InvariantBroken, WindowMismatch
+from tapekeeper.model.answer import Answer, RejectedRow, Rows
+from tapekeeper.model.candle import Float64Column, Int64Column
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tapekeeper.model.resolution import Resolution
+    from tapekeeper.model.window import Window
+
+    Column = list[object]
+    Mask = npt.NDArray[np.bool_]
+
+COUNT_END: Final = 2**31
+"""Counts are stored in 32 bits."""
+
+log = logging.getLogger(__name__)
+
+
+class SelectableRows(Rows, Protocol):
+    """Rows of which some can be taken."""
+
+    def select(self, mask: npt.NDArray[np.bool_]) -> Self:
+        """Return the rows where the mask, of shape (n,), is true."""
+        ...
+
+
+RowsT = TypeVar("RowsT", bound=SelectableRows)
+
+
+class ToldColumns:
+    """Rows of one answer as they came, one numpy array per column; what cannot be read is NaN, or -1 as a time.
+
+    Args:
+        told: the venue's columns by its own names, equally long, for the rows that are put aside.
+    """
+
+    def __init__(self, told: Mapping[str, Column]) -> None:
+        self._told = told
+        self._reasons: dict[int, str] = {}
+
+    def moments(self, name: str) -> Int64Column:
+        """Return a column of milliseconds since 1970 as microseconds."""
+        column = self._told[name]
+        milliseconds = self.numbers(name)
+        usable = (milliseconds == np.floor(milliseconds)) & (milliseconds >= 0) & (milliseconds < MILLISECONDS_MAXIMUM)
+        for row in np.flatnonzero(~usable):
+            self._reasons.setdefault(int(row), f"{name} {reprlib.repr(column[row])} is no time in milliseconds")
+        moments = np.where(usable, milliseconds, -1).astype(np.int64)
+        moments[usable] *= MICROSECONDS_PER_MILLISECOND
+        return moments
+
+    def numbers(self, name: str) -> Float64Column:
+        """Return a column of numbers as doubles."""
+        column = self._told[name]
+        if set(map(type, column)) <= {int, float}:
+            numbers = np.array(column, dtype=np.float64)
+        else:
+            # numpy would take true for 1 and "2" for 2.
+            known = [value if type(value) in {int, float} else math.nan for value in column]
+            numbers = np.array(known, dtype=np.float64)
+        return self._finite(name, numbers)
+
+    def counts(self, name: str) -> Int64Column:
+        """Return a column of whole numbers from 0 on; one that is none is 0, and its row is put aside."""
+        numbers = self.numbers(name)
+        usable = (numbers >= 0) & (numbers == np.floor(numbers)) & (numbers < COUNT_END)
+        for row in np.flatnonzero(~usable):
+            reason = f"{name} {reprlib.repr(self._told[name][row])} is no count"
+            self._reasons.setdefault(int(row), reason)
+        return np.where(usable, numbers, 0).astype(np.int64)
+
+    def decimals(self, name: str) -> Float64Column:
+        """Return a column of numbers that are written as text, such as "0.01634790", as doubles."""
+        column = self._told[name]
+        return self._finite(name, np.array([_decimal(value) for value in column], dtype=np.float64))
+
+    def _finite(self, name: str, numbers: Float64Column) -> Float64Column:
+        finite = np.isfinite(numbers)
+        if not finite.all():
+            for row in np.flatnonzero(~finite):
+                reason = f"{name} {reprlib.repr(self._told[name][row])} is no finite number"
+                self._reasons.setdefault(int(row), reason)
+            numbers[~finite] = math.nan
+        return numbers
+
+    def doubt(self, mask: Mask, template: str, values: Mapping[str, Float64Column]) -> None:
+        """Put rows aside that contradict themselves.
+
+        Args:
+            mask: of shape (n,), true where it is so; a comparison with NaN is false, so it adds no second reason.
+            template: the reason, with the names of the values in braces.
+            values: columns by name.
+        """
+        for row in np.flatnonzero(mask):
+            row_values = {name: float(column[row]) for name, column in values.items()}
+            self._reasons.setdefault(int(row), template.format(**row_values))
+
+    def believe(self, rows: RowsT, window: Window, resolution: Resolution, *, latest: int) -> Answer[RowsT]:
+        """Return the rows of a window, and apart from them those that contradict themselves.
+
+        Args:
+            rows: every row as it came, read by the methods above.
+            window: what was wanted, on the grid of the resolution. One row before it is accepted and left out: a
+                request may begin a millisecond before the window, and the venue may round that down.
+            resolution: the distance of the rows.
+            latest: microseconds since 1970; a row after it is not over yet, and left out.
+
+        Raises:
+            WindowMismatch: there is a row of another window or of another grid.
+            InvariantBroken: the rows do not ascend.
+        """
+        moments = rows.moments
+        timed = moments >= 0
+        _check_moments(moments[timed], window, resolution)
+        unfinished = moments > latest
+        _log_unfinished(int(np.sum(unfinished & timed)), resolution)
+        wanted = ~timed | ((moments >= window.start) & ~unfinished)
+        believed = wanted.copy()
+        believed[list(self._reasons)] = False
+        rejected = tuple(
+            RejectedRow(
+                event_time=int(moments[row]) if timed[row] else None,
+                reason=self._reasons[row],
+                row={name: column[row] for name, column in self._told.items()},
+            )
+            for row in sorted(self._reasons)
+            if wanted[row]
+        )
+        return Answer(rows.select(believed), rejected)
+
+
+def _decimal(value: object) -> float:
+    """Return a number written as text, NaN where it is none; Python's underscores and words are not a venue's."""
+    if not isinstance(value, str) or not value.isascii() or "_" in value:
+        return math.nan
+    try:
+        return float(value)
+    except ValueError:
+        return math.nan
+
+
+def _check_moments(moments: Int64Column, window: Window, resolution: Resolution) -> None:
+    step = resolution.microseconds
+    strays = moments[(moments < window.start - step) | (moments >= window.end)]
+    if len(strays):
+        raise WindowMismatch(
+            f"{len(strays)} of {len(moments)} candles lie outside the asked window {window},"
+            f" such as {format_moment(int(strays[0]))}"
+        )
+    off_grid = moments[moments % step != 0]
+    if len(off_grid):
+        raise WindowMismatch(
+            f"{len(off_grid)} of {len(moments)} candles do not begin on a multiple of {resolution},"
+            f" such as {format_moment(int(off_grid[0]))}"
+        )
+    descents = np.flatnonzero(np.diff(moments) <= 0)
+    if len(descents):
+        before, after = (int(moments[descents[0] + offset]) for offset in (0, 1))
+        raise InvariantBroken(
+            f"the open times do not ascend: {format_moment(after)} comes after {format_moment(before)}"
+        )
+
+
+def _log_unfinished(count: int, resolution: Resolution) -> None:
+    if count > 1:
+        log.warning(
+            "left out %d candles of %s that are not over yet: at most one can be, so the clocks differ",
+            count,
+            resolution,
+        )
