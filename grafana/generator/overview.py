@@ -207,13 +207,15 @@ def _alerts() -> Panel:
 
 
 def _datasets() -> Panel:
+    """Build the table of datasets; one that nobody ever asked for has no rows and no line."""
+    rows = "max by (dataset) (tapekeeper_dataset_rows) > 0"
     asked = {
         "State": datasets.states(),
         "Age": datasets.AGES,
-        "Rows": "max by (dataset) (tapekeeper_dataset_rows)",
-        "Size": "max by (dataset) (tapekeeper_dataset_bytes)",
+        "Rows": rows,
+        "Size": f"max by (dataset) (tapekeeper_dataset_bytes) and on (dataset) {rows}",
         "Yesterday": 'max by (dataset) (tapekeeper_completeness_ratio{window="24h"})',
-        "Gaps": "sum by (dataset) (tapekeeper_gaps_open)",
+        "Gaps": f"sum by (dataset) (tapekeeper_gaps_open) and on (dataset) {rows}",
     }
     return table(
         "What is kept",
