@@ -14,14 +14,17 @@ import pytest
 from tapekeeper.clock import MICROSECONDS_PER_DAY, from_microseconds
 from tapekeeper.local.binaries import find_binaries
 from tapekeeper.model.series import (
+    BINANCE_UM_OPEN_INTEREST,
+    DATASETS,
     DERIBIT_OPTION_QUOTES,
     DERIBIT_OPTION_TRADES,
     DERIBIT_PERPETUAL_CANDLES,
     dataset_named,
 )
 from tapekeeper.model.window import Window
-from tapekeeper.store import candles, ticks
+from tapekeeper.store import ticks
 from tapekeeper.store.database import Database, connect
+from tapekeeper.store.grid_rows import INCOMING_GRID_TABLES
 from tests.support import market, option_market
 from tests.support.ticks import MIDNIGHT, rows
 
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 SCRIPT: Final = Path(__file__).parents[2] / "docs" / "prune.sql"
 CASES: Final = {
     DERIBIT_PERPETUAL_CANDLES.name: (market.ALL_DAYS, market.NOW, "candles", "open_time"),
+    BINANCE_UM_OPEN_INTEREST.name: (market.ALL_DAYS, market.NOW, "open_interest", "event_time"),
     DERIBIT_OPTION_QUOTES.name: (option_market.ALL_DAYS, option_market.NOW, "option_quotes", "event_time"),
     DERIBIT_OPTION_TRADES.name: (option_market.ALL_DAYS, option_market.NOW, "option_trades", "event_time"),
 }
@@ -38,12 +42,20 @@ CASES: Final = {
 
 @pytest.fixture(scope="module")
 def database(module_database_url: str) -> Iterator[Database]:
-    """A healthy market of candles and of options."""
-    with closing(Database(module_database_url, prepare=candles.INCOMING_TABLE)) as database:
+    """A healthy market of everything that there is a table for."""
+    with closing(Database(module_database_url, prepare=INCOMING_GRID_TABLES)) as database:
         database.run(market.healthy_market)
+        database.run(market.healthy_open_interest)
     with closing(Database(module_database_url, prepare=ticks.INCOMING_TABLES)) as database:
         database.run(option_market.healthy_options)
         yield database
+
+
+def test_the_script_knows_the_table_of_every_dataset() -> None:
+    # It takes datasets of candles to be in one table, and every other one in that of its own name.
+    for dataset in DATASETS.values():
+        own = dataset.name.split(".")[1]
+        assert dataset.table == ("candles" if own.endswith("candles") else own)
 
 
 def prune(url: str, dataset: str, before: datetime) -> subprocess.CompletedProcess[str]:
