@@ -60,12 +60,12 @@ class KlineMaker:
     def klines(self, contract: Contract, interval: str, start: int, end: int, now: int) -> Klines:
         """Return the klines that open in `[start, end]`, both included, as far as they exist at `now`.
 
-        The first one is that which holds the first trade; the last one may still be open, and knows the trades before
-        `now` alone. A minute without a trade repeats the close before it.
+        The first of all is that which holds the first trade; the last one may still be open, and knows the trades
+        before `now` alone. A minute without a trade repeats the close before it.
         """
         cutoff = min(now, contract.end)
         first = opening(interval, max(start, contract.onboard_at))
-        if first < start and contract.onboard_at < start:
+        if first < start:
             first = following(interval, first)
         last = opening(interval, min(end, cutoff - 1))
         if first > last:

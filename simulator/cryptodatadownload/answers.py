@@ -41,7 +41,7 @@ class DailiesRequest:
     conditions: Conditions
 
 
-def available(request: DailiesRequest) -> dict[str, object]:
+async def available(request: DailiesRequest) -> dict[str, object]:
     """Answer with the names of all options, or of those that expire in the year asked for; many have no data.
 
     Raises:
@@ -53,7 +53,7 @@ def available(request: DailiesRequest) -> dict[str, object]:
     names = [
         one.name
         for currency in CURRENCIES
-        for one in request.data.options(currency)
+        for one in await request.data.options(currency)
         if year is None or (one.expiry_day is not None and one.expiry_day.year == int(year))
     ]
     return {"result": names}

@@ -30,7 +30,7 @@ class DailiesControl:
         """Answer with all rows of a currency or a symbol whose days begin in `[start, end)`, as columns, by name."""
         start, end = asked_times(request, self._world.clock.now())
         found = []
-        alive = [one for one in self._asked(request) if one.listed_at < end and one.expires_at > start]
+        alive = [one for one in await self._asked(request) if one.listed_at < end and one.expires_at > start]
         for option, days in await self._data.many(alive):
             wanted = (days.time >= start) & (days.time < end)
             if wanted.any():
@@ -44,7 +44,7 @@ class DailiesControl:
 
     async def symbols(self, request: web.Request) -> web.Response:
         """Answer with all names of a currency, and which of them have data."""
-        options = self._asked(request)
+        options = await self._asked(request)
         with_data = {option.name for option, _ in await self._data.many(options)}
         names = [option.name for option in options]
         return answer({"symbol": names, "has_data": [name in with_data for name in names]})
@@ -62,11 +62,11 @@ class DailiesControl:
         )
         return answer(self._throttle.as_json())
 
-    def _asked(self, request: web.Request) -> list[VenueInstrument]:
+    async def _asked(self, request: web.Request) -> list[VenueInstrument]:
         symbol, currency = request.query.get("symbol"), request.query.get("currency", "")
         if symbol is not None:
             option = self._data.find(symbol)
             return [] if option is None else [option]
         if currency not in CURRENCIES:
             raise ControlError(f"currency is {currency!r}: it has to be one of {', '.join(CURRENCIES)}")
-        return self._data.options(currency)
+        return await self._data.options(currency)

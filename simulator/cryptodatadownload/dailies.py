@@ -26,6 +26,7 @@ _FIRST, _LAST = day_start(FIRST_DAY) + OPENING, day_start(LAST_DAY) + OPENING
 _WITH_DATA: Final = 0.5
 _ROWS_KEPT: Final = 2_000_000
 _AT_A_STRETCH: Final = 64
+_STRETCH: Final = 16 * DAY
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,10 +51,15 @@ class OptionDailies:
         self._options: dict[str, list[VenueInstrument]] = {}
         self._made: Recent[str, Dailies | None] = Recent(_ROWS_KEPT, lambda made: 1 if made is None else len(made.time))
 
-    def options(self, currency: str) -> list[VenueInstrument]:
+    async def options(self, currency: str) -> list[VenueInstrument]:
         """Return all options of a currency that are told of, with or without data; none of others."""
         if currency not in self._options:
-            self._options[currency] = self._alive(currency, _FIRST, _LAST + DAY - 1)
+            found: dict[str, VenueInstrument] = {}
+            for start in range(_FIRST, _LAST + DAY, _STRETCH):
+                end = min(start + _STRETCH, _LAST + DAY) - 1
+                found |= {one.name: one for one in self._alive(currency, start, end)}
+                await asyncio.sleep(0)
+            self._options[currency] = list(found.values())
         return self._options[currency]
 
     def of_expiry(self, currency: str, code: str) -> list[VenueInstrument]:

@@ -65,7 +65,7 @@ class DailiesApi(HttpService):
         """Answer with names or rows."""
         asked = DailiesRequest(self._data, request.query, conditions)
         try:
-            return _json(available(asked) if question.method == _AVAILABLE else await ohlc(asked))
+            return _json(await (available if question.method == _AVAILABLE else ohlc)(asked))
         except DailiesError as error:
             return _json({"detail": error.detail}, error.status)
 

@@ -123,6 +123,9 @@ def test_klines_begin_with_the_first_trade_and_end_with_the_last(binance: Binanc
     assert first[0] == opening("1m", new.onboard_at)
     assert first[8] > 0
     assert binance.klines("HUMAUSDT", "1d", startTime=0, limit=1)[0][0] == opening("1d", new.onboard_at)
+    assert binance.klines("HUMAUSDT", "1h", startTime=new.onboard_at, limit=1)[0][0] == following(
+        "1h", opening("1h", first[0])
+    )
     assert binance.klines("SRMUSDT", "1m", limit=1)[0][6] == over.end - 1
     assert binance.klines("SRMUSDT", "1m", startTime=over.end) == []
 

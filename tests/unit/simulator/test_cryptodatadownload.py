@@ -92,13 +92,14 @@ def test_pages_join_to_the_whole(dailies: OptionDailies) -> None:
 
 
 def test_the_list_names_options_without_data(dailies: OptionDailies) -> None:
-    names = available(DailiesRequest(dailies, {}, Conditions(SEED)))["result"]
+    names = asyncio.run(available(DailiesRequest(dailies, {}, Conditions(SEED))))["result"]
     assert isinstance(names, list)
     assert len(names) == len(set(names)) > 20_000
     assert any(name.startswith("XRP_USDC-") and "d" in name.split("-")[2] for name in names)
     assert any(name.split("-")[1] == "5APR24" for name in names)
-    year = available(DailiesRequest(dailies, {"year": "2025"}, Conditions(SEED)))["result"]
-    assert set(year) == {name for name in names if name.split("-")[1].endswith("25")}  # type: ignore[call-overload]
+    year = asyncio.run(available(DailiesRequest(dailies, {"year": "2025"}, Conditions(SEED))))["result"]
+    assert isinstance(year, list)
+    assert set(year) == {name for name in names if name.split("-")[1].endswith("25")}
     some = [name for name in names if "-5APR24-" in name and name.startswith("ETH-")]
     held = {row["symbol"] for row in asked(dailies, currency="ETH", expiry="5APR24", limit=5_000)["result"]}
     assert held < set(some)
