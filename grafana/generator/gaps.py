@@ -317,9 +317,9 @@ def _outages() -> Panel:
         width=7,
         height=7,
         overrides=(
-            column("Venue", custom__width=65),
+            column("Venue", custom__width=60),
             column("From", unit=MINUTE, custom__width=135),
-            column("Length", unit="s", custom__width=75),
+            column("Length", unit="s", custom__width=85),
         ),
         nothing="No outage is registered.",
     )

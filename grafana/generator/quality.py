@@ -212,7 +212,7 @@ def _findings() -> Panel:
             LIMIT 100
             """
         ),
-        height=10,
+        height=8,
         overrides=(
             column("Checked", unit=MINUTE, custom__width=140),
             column("Dataset", custom__width=190),
