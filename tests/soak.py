@@ -22,15 +22,13 @@ from tapekeeper.clock import now_microseconds
 from tapekeeper.local.postgresql import EmbeddedPostgres
 from tapekeeper.store.migrate import migrate
 from tests.support.collector import (
-    BUSY,
-    QUIET,
+    NAMES,
     assert_true,
     control,
-    make_small,
     running_collector,
+    small_world,
     wait_until_accounted,
 )
-from tests.support.simulator import running_simulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,7 +36,6 @@ if TYPE_CHECKING:
     from tests.support.collector import RunningCollector
     from tests.support.simulator import Simulator
 
-NAMES: Final = (*BUSY, *QUIET)
 DISTURBANCES: Final = ("clean", "reset", "half_open", "restart", "stall", "sequence_break", "drop", "malformed")
 DATABASE_EVERY: Final = 12
 """After so many disturbances the database stops."""
@@ -119,10 +116,9 @@ def main() -> int:
     asked = parser.parse_args()
     with (
         tempfile.TemporaryDirectory(prefix="soak-") as name,
-        running_simulator("--quote-changes-per-second", "4", "--seed", str(asked.seed)) as simulator,
+        small_world("--seed", str(asked.seed)) as simulator,
     ):
         folder = Path(name)
-        make_small(simulator)
         server = EmbeddedPostgres(folder / "postgresql")
         server.start()
         try:

@@ -6,24 +6,20 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-import pytest
-
 from tapekeeper.clock import MICROSECONDS_PER_SECOND, now_microseconds
 from tapekeeper.local.postgresql import EmbeddedPostgres
 from tests.support.collector import (
-    BUSY,
-    QUIET,
+    NAMES,
     assert_gaps_are_short,
     assert_true,
     control,
     gaps,
+    let_it_stream,
     list_option,
     missing_quotes,
-    own_server,
     rows,
     running_collector,
     settle,
-    small_world,
     wait_until_accounted,
 )
 from tests.support.full_disk import small_disk
@@ -31,37 +27,16 @@ from tests.support.locked import locked
 from tests.support.processes import wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.support.simulator import Simulator
 
-NAMES = (*BUSY, *QUIET)
 CONNECTED = "tapekeeper_collector_connected"
 SUBSCRIPTIONS = "tapekeeper_collector_subscriptions"
 SLOW = "full: the database is slower than the venue"
 PATIENT = {"TAPEKEEPER_COLLECTOR_SILENCE_CLOSE_SECONDS": 15}
 """On a busy machine both sides may be silent for seconds, and here no connection is to end but those that are cut."""
 ENDED = "SELECT count(*) FROM followed WHERE window_end IS NOT NULL"
-
-
-@pytest.fixture(scope="module")
-def simulator_process() -> Iterator[Simulator]:
-    """The same for all tests here."""
-    with small_world() as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
-    """A server of the test's own, which it may stop."""
-    with own_server(tmp_path) as server:
-        yield server
-
-
-def let_it_stream(url: str, seconds: float = 1.0) -> None:
-    """Let market time pass: the world goes on by its own clock."""
-    wait_until_accounted(url, NAMES, now_microseconds() + int(seconds * MICROSECONDS_PER_SECOND))
 
 
 def test_a_connection_that_cannot_be_made_again_costs_its_instruments_alone(
@@ -234,6 +209,8 @@ def test_a_clock_that_jumps_moves_no_row_and_no_gap(database_url: str, simulator
             wrong_by.write_text(str(seconds))
             let_it_stream(database_url)
             began = now_microseconds()
+            # Long enough that trades are missed: the busy ones have fourteen a second.
+            control(simulator, "/control/streams", {"refuse_connections": 3})
             control(simulator, "/control/cut", {"how": how})
             wait_for(lambda: collector.metric("tapekeeper_collector_repaired_trades_total") > before)  # noqa: B023
             collector.wait_until_fresh(len(NAMES))
