@@ -26,7 +26,7 @@ from tapekeeper.local.databases import (
     login_url,
     prepare_databases,
 )
-from tapekeeper.local.monitoring import LocalMonitoring
+from tapekeeper.local.monitoring import PAGES, LocalMonitoring
 from tapekeeper.local.ports import LOOPBACK
 from tapekeeper.local.postgresql import STOP_SECONDS, STOP_SIGNAL, EmbeddedPostgres
 from tapekeeper.local.private_files import private_folder, short_mark, write_private
@@ -155,7 +155,7 @@ def _start(installation: Installation, server: EmbeddedPostgres, credentials: Cr
         supervisor.wait_until(COMPONENTS, client.is_healthy, seconds=AIRFLOW_SECONDS)
         client.close()
     if monitoring.names:
-        with console.step(", ".join(monitoring.names)):
+        with console.step(", ".join(name for name in monitoring.names if name != PAGES)):
             supervisor.wait_until(monitoring.names, monitoring.is_ready, seconds=MONITORING_SECONDS)
 
 
