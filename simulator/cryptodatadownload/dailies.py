@@ -59,7 +59,7 @@ class OptionDailies:
                 end = min(start + _STRETCH, _LAST + DAY) - 1
                 found |= {one.name: one for one in self._alive(currency, start, end)}
                 await asyncio.sleep(0)
-            self._options[currency] = list(found.values())
+            self._options[currency] = [found[name] for name in sorted(found)]
         return self._options[currency]
 
     def of_expiry(self, currency: str, code: str) -> list[VenueInstrument]:
@@ -96,12 +96,13 @@ class OptionDailies:
         return found
 
     def _alive(self, currency: str, start: int, end: int) -> list[VenueInstrument]:
-        """Return the options of a currency that are alive at some time in `[start, end]`."""
+        """Return the options of a currency that are alive at some time in `[start, end]`, by name."""
         if currency not in CURRENCIES:
             return []
         beginning = f"{currency}-"
         alive = self._catalogue.between(start, end)
-        return [one for one in alive if one.kind == "option" and one.name.startswith(beginning)]
+        options = (one for one in alive if one.kind == "option" and one.name.startswith(beginning))
+        return sorted(options, key=lambda one: one.name)
 
     def _make(self, option: VenueInstrument) -> Dailies | None:
         seed = self._market.seed
