@@ -9,8 +9,10 @@ from tapekeeper.backfill.job import BackfillJob
 from tapekeeper.clock import MICROSECONDS_PER_DAY, MICROSECONDS_PER_MILLISECOND, now_microseconds
 from tapekeeper.model.backfill import BackfillRequest
 from tapekeeper.model.gap import Cause
-from tapekeeper.model.series import DERIBIT_PERPETUAL_CANDLES
+from tapekeeper.model.resolution import Resolution
+from tapekeeper.model.series import BINANCE_UM_CANDLES, BINANCE_UM_OPEN_INTEREST, DERIBIT_PERPETUAL_CANDLES
 from tapekeeper.model.window import Window
+from tapekeeper.settings import BinanceUmSettings
 from tapekeeper.store.database import Database
 from tapekeeper.store.outages import add_outage
 from tests.observability.live.ledger_dates import date_back
@@ -36,6 +38,7 @@ def fill(url: str, simulator: Simulator) -> None:
     yesterday = now // MICROSECONDS_PER_DAY * MICROSECONDS_PER_DAY - MICROSECONDS_PER_DAY
     _with_holes_that_heal(desk, week, yesterday)
     _with_holes_that_stay(desk, week, yesterday)
+    _of_another_venue(desk, week)
     _with_work_left(desk, week)
     simulator.clear_faults()
     date_back(url)
@@ -70,6 +73,17 @@ def _with_holes_that_stay(desk: Desk, week: Window, yesterday: int) -> None:
     desk.simulator.set_faults([untold, jump])
     desk.backfill(SOL, week)
     desk.check("all")
+
+
+def _of_another_venue(desk: Desk, week: Window) -> None:
+    """Everything of it is there."""
+    venue = BinanceUmSettings(rest_url=desk.simulator.base_url, weight_per_minute=1_000_000)
+    with BackfillJob(desk.settings.model_copy(update={"binance_um": venue})) as job:
+        for dataset, resolution in ((BINANCE_UM_CANDLES, ONE_MINUTE), (BINANCE_UM_OPEN_INTEREST, Resolution(300))):
+            request = BackfillRequest(dataset, ("BTCUSDT",), week, resolution, keep_fresh=True)
+            run_id = job.start(job.plan(request), dataset.name)
+            job.work(run_id)
+            job.finish(run_id)
 
 
 def _with_work_left(desk: Desk, week: Window) -> None:
