@@ -14,10 +14,9 @@ DECLARE
     wanted text := current_setting('prune.dataset');
     cut date := current_setting('prune.before');
     midnight timestamptz := cut::timestamp AT TIME ZONE 'UTC';
-    parent regclass := (
-        SELECT oid FROM pg_class
-        WHERE relname = split_part(wanted, '.', 2) AND relkind = 'p' AND relnamespace = 'public'::regnamespace
-    );
+    kept_in text := CASE WHEN wanted LIKE '%candles' THEN 'candles' ELSE split_part(wanted, '.', 2) END;
+    parent regclass := to_regclass('public.' || quote_ident(kept_in));
+    is_partitioned boolean := (SELECT relkind = 'p' FROM pg_class WHERE oid = parent);
     gaps text;
     part regclass;
 BEGIN
@@ -27,8 +26,8 @@ BEGIN
     -- Datasets of several venues may share a table, and a partition holds the rows of all of them.
     CREATE TEMPORARY TABLE pruned ON COMMIT DROP AS
         SELECT series_id, instrument_id, 0::bigint AS rows_gone FROM series
-        WHERE dataset = wanted OR (parent IS NOT NULL AND split_part(dataset, '.', 2) = split_part(wanted, '.', 2));
-    IF NOT EXISTS (SELECT FROM pruned) THEN
+        WHERE dataset = wanted OR (is_partitioned AND split_part(dataset, '.', 2) = kept_in);
+    IF parent IS NULL OR NOT EXISTS (SELECT FROM pruned) THEN
         RAISE EXCEPTION 'nothing is held of a dataset %: SELECT DISTINCT dataset FROM series tells which there are', wanted;
     END IF;
     SELECT string_agg(gap_id::text, ', ') INTO gaps
@@ -40,14 +39,7 @@ BEGIN
     PERFORM FROM coverage JOIN pruned USING (series_id) WHERE day < cut ORDER BY series_id, day FOR UPDATE OF coverage;
     PERFORM FROM series_totals JOIN pruned USING (series_id) ORDER BY series_id FOR UPDATE OF series_totals;
 
-    IF parent IS NULL THEN
-        WITH gone AS (
-            DELETE FROM candles USING pruned
-            WHERE candles.series_id = pruned.series_id AND open_time < midnight
-            RETURNING candles.series_id
-        ), counted AS (SELECT series_id, count(*) AS rows FROM gone GROUP BY series_id)
-        UPDATE pruned SET rows_gone = counted.rows FROM counted WHERE counted.series_id = pruned.series_id;
-    ELSE
+    IF is_partitioned THEN
         EXECUTE format(
             'UPDATE pruned SET rows_gone = counted.rows FROM ('
             '    SELECT instrument_id, count(*) AS rows FROM %s WHERE event_time < %L GROUP BY instrument_id'
@@ -60,6 +52,15 @@ BEGIN
         LOOP
             EXECUTE format('DROP TABLE %s', part);
         END LOOP;
+    ELSE
+        EXECUTE format(
+            'WITH gone AS ('
+            '    DELETE FROM %s AS held USING pruned WHERE held.series_id = pruned.series_id AND held.%I < %L'
+            '    RETURNING held.series_id'
+            '), counted AS (SELECT series_id, count(*) AS rows FROM gone GROUP BY series_id)'
+            'UPDATE pruned SET rows_gone = counted.rows FROM counted WHERE counted.series_id = pruned.series_id',
+            parent, CASE kept_in WHEN 'candles' THEN 'open_time' ELSE 'event_time' END, midnight
+        );
     END IF;
 
     WITH gone AS (
