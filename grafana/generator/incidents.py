@@ -9,13 +9,14 @@ from grafana.generator.queries import sql
 if TYPE_CHECKING:
     from grafana.generator.dashboard import Dashboard
 
-# A connection that is cut leaves a gap in every series that it carried: together they are one mark.
+# A connection that is cut leaves a gap in every series that it carried: together they are one mark. What was repaired is
+# whole again and marks nothing.
 _GAPS: Final = """
 SELECT
     min(window_start) AS time, max(window_end) AS timeend, dataset || ': ' || cause AS title,
     count(gap_id) || ' gaps, ' || sum(missing) || ' missing' AS text, state AS tags
 FROM gap_ledger
-WHERE $__timeFilter(window_end)
+WHERE $__timeFilter(window_end) AND state <> 'repaired'
 GROUP BY date_trunc('minute', window_end), dataset, cause, state
 ORDER BY time DESC
 LIMIT 200
