@@ -16,6 +16,7 @@ from rich.console import Console
 
 from benchmarks.airflow import measure_airflow
 from benchmarks.backfill import measure_backfill
+from benchmarks.binance import measure_binance
 from benchmarks.ceiling import measure_ceiling
 from benchmarks.decode import measure_decode
 from benchmarks.quality import measure_quality
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from benchmarks.report import Report
     from benchmarks.server import Server
 
-CASES: Final = ("store", "backfill", "airflow", "status", "decode", "ticks", "ceiling", "quality")
+CASES: Final = ("store", "backfill", "airflow", "status", "decode", "ticks", "ceiling", "quality", "binance")
 EXIT_MISSED: Final = 1
 _WIDTH: Final = 132
 _EXAMPLES: Final = """\b
@@ -60,6 +61,7 @@ Examples:
 @click.option(
     "--candles", default=6_840_000, show_default=True, type=click.IntRange(400_000), help="Candles of `quality`."
 )
+@click.option("--days", default=365, show_default=True, type=click.IntRange(1, 2_000), help="History of `binance`.")
 @click.option("--seed", default=7, show_default=True, help="Of the sample and of the simulated venue.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write all figures there.")
 @click.option("--assert", "assert_bounds", is_flag=True, help="Exit with 1 if a bound is missed.")
@@ -67,8 +69,8 @@ def main(*, cases: tuple[str, ...], json_file: Path | None, assert_bounds: bool,
     """Measure tapekeeper beside the alternatives, in one run on one machine.
 
     CASES are store (the write path), backfill (the whole command), airflow (the same through the DAG), status, decode
-    (frames of the venue), ticks (the live collector as fast as it can), ceiling (it at the venue's most) and quality
-    (the checks over years of candles).
+    (frames of the venue), ticks (the live collector as fast as it can), ceiling (it at the venue's most), quality (the
+    checks over years of candles) and binance (a backfill by weights).
     A busy machine slows everything: look at the ratios, and at the load that is told beside them.
     """
     started_at = datetime.now(UTC)
@@ -95,6 +97,7 @@ def _measured(cases: list[str], sizes: dict[str, Any]) -> Iterator[Report]:
         "decode": lambda _: measure_decode(frames=frames, repetitions=turns, seed=seed, say=_say),
         "ticks": partial(measure_ticks, frames=frames, repetitions=turns, seed=seed, say=_say),
         "ceiling": partial(measure_ceiling, seconds=sizes["seconds"], seed=seed, say=_say),
+        "binance": partial(measure_binance, days=sizes["days"], seed=seed, say=_say),
         "quality": partial(measure_quality, candles=sizes["candles"], repetitions=turns, seed=seed, say=_say),
     }
     with running_server() as server:

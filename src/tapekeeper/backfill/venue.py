@@ -21,6 +21,10 @@ class RowVenue(Protocol):
         """Return the instrument; raise RequestRejected if there is none of this name."""
         ...
 
+    def listed(self) -> list[Instrument]:
+        """Return all instruments that live."""
+        ...
+
     def rows(self, dataset: Dataset, instrument_name: str, window: Window, resolution: Resolution) -> Answer[Rows]:
         """Return what the venue tells about one window of at most one chunk."""
         ...

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from psycopg2.extras import execute_values
 
 from tapekeeper.clock import from_microseconds, to_microseconds
+from tapekeeper.errors import InvariantBroken
 from tapekeeper.model.instrument import Instrument
 from tapekeeper.model.resolution import Resolution
 from tapekeeper.model.series import Series
@@ -38,10 +39,69 @@ _SAVE_INSTRUMENTS: Final = """
 """
 
 
+_LIVES: Final = "delisted_at IS NULL AND coalesce(expires_at, 'infinity') > %(now)s"
+_LIVING: Final = f"""
+    SELECT
+        count(*) FILTER (WHERE {_LIVES}),
+        count(*) FILTER (WHERE {_LIVES} AND name <> ALL(%(names)s)),
+        count(*) FILTER (WHERE name = ANY(%(names)s))
+    FROM instruments WHERE venue = %(venue)s
+"""  # noqa: S608 (made of constants of this module)
+_DELIST: Final = f"""
+    UPDATE instruments SET delisted_at = %(now)s WHERE venue = %(venue)s AND {_LIVES} AND name <> ALL(%(names)s)
+"""  # noqa: S608 (made of constants of this module)
+_LIST_AGAIN: Final = """
+    UPDATE instruments SET delisted_at = NULL
+    WHERE venue = %(venue)s AND delisted_at IS NOT NULL AND name = ANY(%(names)s)
+"""
+
+
+class ListingChange(NamedTuple):
+    """What a new list of a venue's instruments changed."""
+
+    listed: int
+    """How many live."""
+    new: int
+    delisted: int
+    back: int
+    """Delisted before, and listed again."""
+
+
 def save_instruments(cursor: Cursor, instruments: Iterable[Instrument]) -> None:
     """Bring the rows of instruments up to date, in the order of their names, so that two writers cannot deadlock."""
     rows = [_row(instrument) for instrument in sorted(instruments, key=lambda each: (each.venue, each.name))]
     execute_values(cursor, _SAVE_INSTRUMENTS, rows, page_size=_PAGE)
+
+
+def replace_listing(cursor: Cursor, venue: str, listed: Iterable[Instrument], *, now: int) -> ListingChange:
+    """Bring the instruments of a venue up to date by the whole list of those that live.
+
+    One that is listed no more before its expiry is delisted from now on; one that is back is not.
+
+    Args:
+        cursor: of the writer.
+        venue: whose list it is.
+        listed: all instruments that live.
+        now: in microseconds since 1970.
+
+    Raises:
+        InvariantBroken: the list lacks more than half of those that should live: it cannot be whole.
+    """
+    instruments = list(listed)
+    names = [instrument.name for instrument in instruments]
+    asked = {"venue": venue, "names": names, "now": from_microseconds(now)}
+    cursor.execute(_LIVING, asked)
+    ((living, gone, known),) = cursor.fetchall()
+    if gone > living / 2:
+        raise InvariantBroken(
+            f"the list of {venue} lacks {gone} of {living} instruments that should live, so it is not believed: "
+            "look at what the venue answers"
+        )
+    save_instruments(cursor, instruments)
+    cursor.execute(_DELIST, asked)
+    delisted = cursor.rowcount
+    cursor.execute(_LIST_AGAIN, asked)
+    return ListingChange(len(names), len(names) - known, delisted, cursor.rowcount)
 
 
 def ensure_series(cursor: Cursor, dataset: Dataset, instrument: Instrument, resolution: Resolution) -> Series:

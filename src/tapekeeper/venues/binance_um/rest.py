@@ -66,6 +66,10 @@ class BinanceUmRest:
             self._listed = self.listing_parser.instruments(reply.result)
         return self._listed
 
+    def listed(self) -> list[Instrument]:
+        """Return all instruments that live."""
+        return list(self.instruments().values())
+
     def instrument(self, name: str) -> Instrument:
         """Return one instrument.
 

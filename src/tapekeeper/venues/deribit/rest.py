@@ -89,6 +89,10 @@ class DeribitRest:
         now = min(reply.answered_at or now_microseconds(), now_microseconds())
         return self.candle_parser.parse(reply.result, grid, resolution, now)
 
+    def listed(self) -> list[Instrument]:
+        """Return all instruments that live."""
+        return self.instruments("any")
+
     def rows(self, _dataset: Dataset, instrument_name: str, window: Window, resolution: Resolution) -> Answer[Candles]:
         """Return what is backfilled from here, which is candles; see `candles`."""
         return self.candles(instrument_name, window, resolution)

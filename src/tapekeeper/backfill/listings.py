@@ -1,0 +1,43 @@
+"""Listings: which instruments the venues have, brought up to date."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from tapekeeper.backfill.tools import tools_for
+from tapekeeper.clock import now_microseconds
+from tapekeeper.http.rate_budget import Priority
+from tapekeeper.model.series import DATASETS
+from tapekeeper.store import catalogue
+from tapekeeper.store.migrate import check_schema
+
+if TYPE_CHECKING:
+    from tapekeeper.settings import Settings
+    from tapekeeper.store.catalogue import ListingChange
+
+VENUES: Final = tuple(dict.fromkeys(dataset.venue for dataset in DATASETS.values()))
+"""The venues that are asked."""
+
+
+def sync_instruments(settings: Settings, venue: str) -> ListingChange:
+    """Ask a venue for all instruments that live, and write down what is new, what changed, and what is gone.
+
+    Raises:
+        RetryLater: the venue cannot be asked now.
+        InvariantBroken: its list cannot be whole; nothing is changed.
+        Stop: a person has to change something first.
+    """
+    dataset = next(dataset for dataset in DATASETS.values() if dataset.venue == venue)
+    tools = tools_for(dataset, settings, Priority.LIVE)(_nothing)
+    try:
+        tools.database.run(lambda cursor: check_schema(cursor.connection))
+        listed = tools.venue.listed()
+        return tools.database.run(
+            lambda cursor: catalogue.replace_listing(cursor, venue, listed, now=now_microseconds())
+        )
+    finally:
+        tools.close()
+
+
+def _nothing() -> None:
+    """Stand in where no lease has to be renewed."""

@@ -1,0 +1,79 @@
+"""The instruments of a venue follow its list: new ones come, those that are gone are delisted, nothing is deleted."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tapekeeper.backfill.listings import VENUES, sync_instruments
+from tapekeeper.errors import InvariantBroken
+from tapekeeper.model.instrument import Instrument
+from tapekeeper.settings import BinanceUmSettings, DatabaseSettings, DeribitSettings, Settings
+from tapekeeper.store.catalogue import ListingChange, replace_listing
+from tapekeeper.store.database import Database
+from tests.support.truth import query
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.support.simulator import Simulator
+
+NOW = 1_790_000_000_000_000
+HOUR = 3_600_000_000
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    with closing(Database(database_url)) as database:
+        yield database
+
+
+def perpetual(name: str, *, expires_at: int | None = None) -> Instrument:
+    return Instrument("venue", name, "perpetual", name, listed_at=NOW - 900 * HOUR, expires_at=expires_at)
+
+
+def change(database: Database, *names: str, now: int = NOW) -> ListingChange:
+    return database.run(lambda cursor: replace_listing(cursor, "venue", map(perpetual, names), now=now))
+
+
+def delisted(url: str) -> dict[str, bool]:
+    return dict(query(url, "SELECT name, delisted_at IS NOT NULL FROM instruments WHERE venue = 'venue'"))
+
+
+def test_what_is_gone_is_delisted_and_what_is_back_is_not(database: Database, database_url: str) -> None:
+    assert change(database, "A", "B", "C") == ListingChange(listed=3, new=3, delisted=0, back=0)
+    assert change(database, "A", "B", "D") == ListingChange(listed=3, new=1, delisted=1, back=0)
+    assert delisted(database_url) == {"A": False, "B": False, "C": True, "D": False}
+    assert change(database, "A", "B", "C", "D") == ListingChange(listed=4, new=0, delisted=0, back=1)
+    assert not any(delisted(database_url).values())
+
+
+def test_what_expired_is_not_delisted_and_other_venues_are_left_alone(database: Database, database_url: str) -> None:
+    expiring = [perpetual(name, expires_at=NOW + HOUR) for name in ("X", "Y", "Z")]
+    elsewhere = Instrument("elsewhere", "A", "perpetual", "A", listed_at=NOW)
+    database.run(lambda cursor: replace_listing(cursor, "elsewhere", [elsewhere], now=NOW))
+    database.run(lambda cursor: replace_listing(cursor, "venue", expiring, now=NOW))
+    assert change(database, "A", now=NOW + 2 * HOUR).delisted == 0
+    assert not any(delisted(database_url).values())
+    assert query(database_url, "SELECT delisted_at FROM instruments WHERE venue = 'elsewhere'") == [(None,)]
+
+
+def test_a_list_that_cannot_be_whole_changes_nothing(database: Database, database_url: str) -> None:
+    change(database, "A", "B", "C")
+    with pytest.raises(InvariantBroken, match="the list of venue lacks 2 of 3 instruments that should live"):
+        change(database, "A")
+    assert not any(delisted(database_url).values())
+
+
+def test_every_venue_is_asked_for_its_list(database_url: str, simulator: Simulator) -> None:
+    settings = Settings(
+        database=DatabaseSettings.model_validate({"url": database_url}),
+        deribit=DeribitSettings(rest_url=simulator.base_url),
+        binance_um=BinanceUmSettings(rest_url=simulator.base_url),
+    )
+    for venue in VENUES:
+        found = sync_instruments(settings, venue)
+        assert found.listed == found.new > 0
+        assert sync_instruments(settings, venue)[1:] == (0, 0, 0)
