@@ -9,8 +9,8 @@ from grafana.generator.queries import sql
 if TYPE_CHECKING:
     from grafana.generator.dashboard import Dashboard
 
-# A connection that is cut leaves a gap in every series that it carried: together they are one mark. What was repaired is
-# whole again and marks nothing.
+# A connection that is cut leaves a gap in every series that it carried: together they are one mark. What was repaired
+# is whole again and marks nothing.
 _GAPS: Final = """
 SELECT
     min(window_start) AS time, max(window_end) AS timeend, dataset || ': ' || cause AS title,

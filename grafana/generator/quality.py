@@ -47,23 +47,19 @@ def build() -> Dashboard:
 def _now() -> tuple[Panel, ...]:
     objective = threshold("completeness_ratio")
     return (
-        stat(
+        _not_green(
             "Critical checks",
             "How many critical checks are red or could not be done?",
-            now(f'count(tapekeeper_quality_check_status{{severity="critical", {CHOSEN}}} == 0) or vector(0)'),
-            unit="none",
-            mappings=named({0: ("all green", "green")}),
-            steps=((None, "green"), (1, "red")),
-            alerts=("QualityCheckFailed",),
+            severity="critical",
+            nothing="all green",
+            colour="red",
         ),
-        stat(
+        _not_green(
             "Warnings",
             "How many other checks found something?",
-            now(f'count(tapekeeper_quality_check_status{{severity="warning", {CHOSEN}}} == 0) or vector(0)'),
-            unit="none",
-            mappings=named({0: ("none", "green")}),
-            steps=((None, "green"), (1, "orange")),
-            alerts=("QualityCheckFailed",),
+            severity="warning",
+            nothing="none",
+            colour="orange",
         ),
         stat(
             "Last run",
@@ -86,10 +82,25 @@ def _now() -> tuple[Panel, ...]:
                 """
             ),
             unit="none",
-            mappings=named({0: ("none", "green")}),
+            mappings=named({0: ("none", "dark-green")}),
             steps=((None, "green"), (1, "orange")),
             alerts=("QualityCheckFailed",),
         ),
+    )
+
+
+def _not_green(title: str, question: str, *, severity: str, nothing: str, colour: str) -> Panel:
+    status = f'tapekeeper_quality_check_status{{severity="{severity}", {CHOSEN}}}'
+    return stat(
+        title,
+        question,
+        # Without any check there is no 0: what nobody checked is not green.
+        now(f"count({status} == 0) or 0 * count({status})"),
+        unit="none",
+        mappings=named({0: (nothing, "dark-green")}),
+        steps=((None, "green"), (1, colour)),
+        alerts=("QualityCheckFailed",),
+        no_value="NEVER",
     )
 
 
