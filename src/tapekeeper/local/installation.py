@@ -172,6 +172,7 @@ def _own_settings(
     return own | {
         f"{PREFIX}DERIBIT_REST_URL": simulator_url,
         f"{PREFIX}DERIBIT_WEBSOCKET_URL": f"{simulator_url.replace('http', 'ws', 1)}/ws/api/v2",
+        f"{PREFIX}BINANCE_UM_REST_URL": simulator_url,
     }
 
 
