@@ -19,7 +19,7 @@ from tests.observability.live.servers import (
     running_webhook,
     with_webhook,
 )
-from tests.observability.live.stack import Stack, running_stack
+from tests.observability.live.stack import SCRAPED, Stack, running_stack
 from tests.support.processes import wait_for
 from tests.support.simulator import PROJECT
 
@@ -138,7 +138,7 @@ def test_the_death_of_the_collector_is_one_page_and_its_return_ends_it(stack: St
         running_prometheus(tmp_path / "prometheus", stack.targets(alertmanager), seconds_for_minutes) as prometheus,
     ):
         # Until the first scrape everything is missing.
-        wait_for(lambda: prometheus.value("count(up == 1)") == 4 and not told(alertmanager))
+        wait_for(lambda: prometheus.value("count(up == 1)") == SCRAPED and not told(alertmanager))
         webhook.calls.clear()
         stack.running_collector.kill()
         wait_for(lambda: bool(pages(webhook)))

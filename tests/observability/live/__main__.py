@@ -13,7 +13,8 @@ import click
 from tapekeeper.local.postgresql import EmbeddedPostgres
 from tapekeeper.store.logins import ensure_logins
 from tapekeeper.store.migrate import migrate
-from tests.observability.live.stack import running_stack
+from tests.observability.live.stack import SCRAPED, running_stack
+from tests.support.processes import wait_for
 
 _OPTIONS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
@@ -33,6 +34,8 @@ def main() -> None:
                 ensure_logins(url, [])
                 migrate(url)
                 with running_stack(url, Path(name), days=asked.days) as stack:
+                    # A picture of now needs the first scrapes.
+                    wait_for(lambda: stack.prometheus.value("count(up == 1)") == SCRAPED)
                     click.echo(f"prometheus  {stack.prometheus.url}")
                     click.echo(f"postgresql  {stack.reader_url}")
                     click.echo(f"collector   http://{stack.collector}/metrics")

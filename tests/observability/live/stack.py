@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from tests.support.simulator import Simulator
 
 INSTRUMENTS: Final = 20
+SCRAPED: Final = 4
+"""Collector, exporter, Alertmanager, and Prometheus itself."""
 SECONDS_COLLECTED: Final = 10.0
 """About how long the collector runs when its history is written."""
 WEEK_SECONDS: Final = 7 * 86_400.0
