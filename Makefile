@@ -44,16 +44,17 @@ venv: .venv/runtime
 	fi; \
 	"$$found" -m venv .venv || { rm -rf .venv; echo "On Debian: apt-get install python3-venv" >&2; exit 1; }
 
+# Nothing is left to resolve: a set names all that it needs, and older versions of pip would look for newer ones.
 # The stamps say which set of packages .venv holds. The larger one holds the smaller one in the same versions.
 .venv/runtime: requirements/runtime.txt pyproject.toml | .venv/bin/python
 	@echo "installing the pinned packages into .venv: once, for a minute or two" >&2
-	@$(PIP) install --require-hashes -r requirements/runtime.txt
+	@$(PIP) install --no-deps --require-hashes -r requirements/runtime.txt
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
 
 .venv/dev: requirements/dev.txt requirements/runtime.txt pyproject.toml | .venv/bin/python
 	@echo "installing the pinned packages and the test tools into .venv: once, for a minute or two" >&2
-	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@$(PIP) install --no-deps --require-hashes -r requirements/dev.txt
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@touch .venv/runtime $@
 
