@@ -9,7 +9,13 @@ from grafana.generator.datasets import AGES, INTERVAL_STEPS, ages_in_intervals
 from grafana.generator.incidents import with_incidents
 from grafana.generator.links import leads_to
 from grafana.generator.numbers import budget_left, instruments_fresh, newest_tick
-from grafana.generator.objectives import BUDGET_STEPS, SPENT, completeness_budget_left, freshness_budget_left
+from grafana.generator.objectives import (
+    BUDGET_STEPS,
+    SPENT,
+    completeness_budget_left,
+    freshness_budget_left,
+    ratio_steps,
+)
 from grafana.generator.panels import QUIET, SHADED, alert_line, coloured, column, graph, stat, table
 from grafana.generator.queries import metric, now, sql
 from grafana.generator.rules import threshold
@@ -210,7 +216,7 @@ def _complete() -> Panel:
         width=12,
         unit="percentunit",
         decimals=2,
-        steps=((None, "red"), (0.99, "orange"), (threshold("completeness_ratio"), "dark-green")),
+        steps=tuple((value, QUIET.get(colour, colour)) for value, colour in ratio_steps("completeness_ratio")),
         transformations=[MERGED, organised({"dataset": "Dataset"} | value_columns(list(asked)))],
         overrides=[
             *(column(title, custom__cellOptions=SHADED, custom__width=110) for title in windows.values()),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from grafana.generator.objectives import BUDGET_STEPS, SPENT
+from grafana.generator.objectives import BUDGET_STEPS, SPENT, ratio_steps
 from grafana.generator.panels import Steps, stat
 from grafana.generator.queries import now
 from grafana.generator.rules import threshold
@@ -38,7 +38,7 @@ def instruments_fresh(**more: Any) -> Panel:
         now("1 - tapekeeper:freshness_errors:ratio", "fresh"),
         unit="percentunit",
         decimals=1,
-        steps=((None, "red"), (0.9, "orange"), (threshold("freshness_ratio"), "green")),
+        steps=ratio_steps("freshness_ratio"),
         alerts=("FreshnessBudgetBurn",),
         no_value="UNKNOWN",
         **more,

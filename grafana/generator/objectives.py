@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from grafana.generator.panels import Steps
+from grafana.generator.rules import threshold
 
 if TYPE_CHECKING:
     from grafana.generator.queries import Json
@@ -14,6 +15,17 @@ BUDGET_STEPS: Final[Steps] = ((None, "red"), (0, "orange"), (0.25, "green"))
 _SPENT: Final[Json] = {"from": None, "to": 0, "result": {"text": "SPENT", "color": "red", "index": 0}}
 SPENT: Final[list[Json]] = [{"type": "range", "options": _SPENT}]
 """A word where nothing is left: by how much it is overspent changes nothing."""
+
+
+def ratio_steps(name: str) -> Steps:
+    """Give the colours of a ratio that has an objective: orange below it, red where that calls somebody.
+
+    Args:
+        name: `freshness_ratio` or `completeness_ratio`.
+    """
+    objective = threshold(name)
+    worst = 1 - threshold("budget_burn_medium") * (1 - objective)
+    return ((None, "red"), (round(worst, 6), "orange"), (objective, "green"))
 
 
 def freshness_budget_left() -> str:

@@ -10,7 +10,7 @@ from grafana.generator.feed import frames_received, rows_written
 from grafana.generator.incidents import with_incidents
 from grafana.generator.links import leads_to
 from grafana.generator.numbers import NONE_IS_WELL, budget_left, instruments_fresh, newest_tick
-from grafana.generator.objectives import worst_budget_left
+from grafana.generator.objectives import ratio_steps, worst_budget_left
 from grafana.generator.panels import COLOURED, SHADED, column, named, stat, states, table
 from grafana.generator.queries import metric, now
 from grafana.generator.rules import threshold
@@ -113,7 +113,7 @@ def _complete_yesterday() -> Panel:
         width=3,
         unit="percentunit",
         decimals=2,
-        steps=((None, "red"), (0.99, "orange"), (threshold("completeness_ratio"), "green")),
+        steps=ratio_steps("completeness_ratio"),
         alerts=("CompletenessBudgetBurn",),
         more=leads_to("tapekeeper-freshness", "Freshness & SLO"),
         no_value="NOT YET",
