@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from grafana.generator.choice import CHOSEN, with_datasets
 from grafana.generator.dashboard import Dashboard
 from grafana.generator.links import leads_to
+from grafana.generator.objectives import ratio_steps
 from grafana.generator.panels import COLOURED, MINUTE, SHADED, alert_line, column, graph, named, stat, states, table
 from grafana.generator.queries import now, sql
 from grafana.generator.rules import threshold
@@ -22,9 +23,79 @@ LEVELS: Final = {
     2: ("RED", "red"),
     3: ("not done", "purple"),
 }
-
-
 _NOTHING: Final = {"type": "special", "options": {"match": "null", "result": {"text": " ", "color": "transparent"}}}
+_QUARANTINED: Final = """
+SELECT count(quarantine_id) AS rows FROM quarantined_rows
+WHERE $__timeFilter(last_seen_at) AND dataset = ANY(ARRAY[${dataset:sqlstring}]::text[])
+"""
+_GRID: Final = """
+SELECT check_name AS "check", dataset, level
+FROM quality_history
+WHERE is_newest AND $__timeFilter(finished_at) AND dataset = ANY(ARRAY[${dataset:sqlstring}]::text[])
+ORDER BY check_name, dataset
+"""
+_HISTORY: Final = """
+WITH result AS (
+    SELECT finished_at, check_name AS metric, max(level) AS level
+    FROM quality_history
+    WHERE $__timeFilter(finished_at) AND dataset = ANY(ARRAY[${dataset:sqlstring}]::text[])
+    GROUP BY finished_at, check_name
+),
+-- A run need not do every check: what it left out is as it was.
+known AS (
+    SELECT run.finished_at, checks.metric, result.level,
+        count(result.level) OVER (PARTITION BY checks.metric ORDER BY run.finished_at) AS results
+    FROM (SELECT DISTINCT finished_at FROM result) AS run
+    CROSS JOIN (SELECT DISTINCT metric FROM result) AS checks
+    LEFT JOIN result USING (finished_at, metric)
+)
+SELECT finished_at AS time, metric, max(level) OVER (PARTITION BY metric, results) AS level
+FROM known
+ORDER BY finished_at, metric
+"""
+_FINDINGS: Final = """
+SELECT
+    newest.finished_at AS "Checked",
+    newest.dataset AS "Dataset",
+    newest.check_name AS "Check",
+    newest.level AS "Result",
+    newest.found || ' of ' || newest.checked AS "Found",
+    coalesce(finding.content ->> 'instrument', '') AS "Instrument",
+    coalesce(newest.error, told.text, '') AS "Such as"
+FROM quality_history AS newest
+LEFT JOIN LATERAL (
+    SELECT content FROM jsonb_array_elements(newest.sample) AS content LIMIT 3
+) AS finding ON true
+LEFT JOIN LATERAL (
+    SELECT string_agg(key || ' ' || value, ', ' ORDER BY key) AS text
+    FROM jsonb_each_text(finding.content)
+    WHERE key NOT IN ('series_id', 'instrument')
+) AS told ON true
+WHERE newest.is_newest AND newest.level > 0
+    AND $__timeFilter(newest.finished_at) AND newest.dataset = ANY(ARRAY[${dataset:sqlstring}]::text[])
+ORDER BY newest.level DESC, newest.dataset, newest.check_name
+LIMIT 100
+"""
+_COMPLETENESS: Final = """
+SELECT day_start AS time, dataset AS metric,
+    (held + explained)::double precision / nullif(expected, 0) AS ratio
+FROM dataset_days
+WHERE $__timeFilter(day) AND state <> 'running' AND dataset = ANY(ARRAY[${dataset:sqlstring}]::text[])
+ORDER BY day_start
+"""
+_QUARANTINE: Final = """
+SELECT
+    dataset AS "Dataset",
+    kind AS "Reason",
+    count(quarantine_id) AS "Rows",
+    count(DISTINCT instrument) AS "Instruments",
+    max(last_seen_at) AS "Last"
+FROM quarantined_rows
+WHERE $__timeFilter(last_seen_at) AND dataset = ANY(ARRAY[${dataset:sqlstring}]::text[])
+GROUP BY dataset, kind
+ORDER BY "Rows" DESC, kind
+LIMIT 50
+"""
 
 
 def build() -> Dashboard:
@@ -45,7 +116,6 @@ def build() -> Dashboard:
 
 
 def _now() -> tuple[Panel, ...]:
-    objective = threshold("completeness_ratio")
     return (
         _not_green(
             "Critical checks",
@@ -66,21 +136,16 @@ def _now() -> tuple[Panel, ...]:
             "How long ago was the dataset checked that was not checked for the longest time?",
             now(f"max(dataset:tapekeeper_quality_age:seconds{{{CHOSEN}}})"),
             unit="s",
-            steps=((None, "green"), (threshold("quality_age_seconds"), "red")),
+            steps=((None, "green"), (threshold("quality_age_seconds"), "orange")),
             alerts=("QualityRunOverdue",),
             no_value="NEVER",
         ),
-        _complete("Complete, last day", "24h", objective),
-        _complete("Complete, 30 days", "30d", objective),
+        _complete("Complete, last day", "24h"),
+        _complete("Complete, 30 days", "30d"),
         stat(
             "In quarantine",
             "How many rows came in this time that cannot be believed?",
-            sql(
-                """
-                SELECT count(quarantine_id) AS rows FROM quarantined_rows
-                WHERE $__timeFilter(last_seen_at) AND dataset = ANY(ARRAY[${dataset:sqlstring}]::text[])
-                """
-            ),
+            sql(_QUARANTINED),
             unit="none",
             mappings=named({0: ("none", "dark-green")}),
             steps=((None, "green"), (1, "orange")),
@@ -104,14 +169,14 @@ def _not_green(title: str, question: str, *, severity: str, nothing: str, colour
     )
 
 
-def _complete(title: str, window: str, objective: float) -> Panel:
+def _complete(title: str, window: str) -> Panel:
     return stat(
         title,
         "How much of what is expected is held or explained, in the dataset that lacks the most?",
         now(f'min(tapekeeper_completeness_ratio{{window="{window}", {CHOSEN}}})'),
         unit="percentunit",
         decimals=2,
-        steps=((None, "red"), (objective, "green")),
+        steps=ratio_steps("completeness_ratio"),
         alerts=("CompletenessBudgetBurn",),
         more=TO_FRESHNESS,
         no_value="UNKNOWN",
@@ -122,14 +187,7 @@ def _grid() -> Panel:
     return table(
         "Checks",
         "What did each check say the last time, of each dataset?",
-        sql(
-            """
-            SELECT check_name AS "check", dataset, level
-            FROM quality_history
-            WHERE is_newest AND $__timeFilter(finished_at) AND dataset = ANY(ARRAY[${dataset:sqlstring}]::text[])
-            ORDER BY check_name, dataset
-            """
-        ),
+        sql(_GRID),
         width=12,
         height=15,
         custom={
@@ -165,28 +223,7 @@ def _history() -> Panel:
     return states(
         "Runs",
         "Since when is a check red, of whichever dataset, and which one comes and goes?",
-        sql(
-            """
-            WITH result AS (
-                SELECT finished_at, check_name AS metric, max(level) AS level
-                FROM quality_history
-                WHERE $__timeFilter(finished_at) AND dataset = ANY(ARRAY[${dataset:sqlstring}]::text[])
-                GROUP BY finished_at, check_name
-            ),
-            -- A run need not do every check: what it left out is as it was.
-            known AS (
-                SELECT run.finished_at, checks.metric, result.level,
-                    count(result.level) OVER (PARTITION BY checks.metric ORDER BY run.finished_at) AS results
-                FROM (SELECT DISTINCT finished_at FROM result) AS run
-                CROSS JOIN (SELECT DISTINCT metric FROM result) AS checks
-                LEFT JOIN result USING (finished_at, metric)
-            )
-            SELECT finished_at AS time, metric, max(level) OVER (PARTITION BY metric, results) AS level
-            FROM known
-            ORDER BY finished_at, metric
-            """,
-            time_series=True,
-        ),
+        sql(_HISTORY, time_series=True),
         width=12,
         height=15,
         mappings=named(LEVELS),
@@ -198,31 +235,7 @@ def _findings() -> Panel:
     return table(
         "What was found, by checks that are not green",
         "Of which instrument, and what exactly?",
-        sql(
-            """
-            SELECT
-                newest.finished_at AS "Checked",
-                newest.dataset AS "Dataset",
-                newest.check_name AS "Check",
-                newest.level AS "Result",
-                newest.found || ' of ' || newest.checked AS "Found",
-                coalesce(finding.content ->> 'instrument', '') AS "Instrument",
-                coalesce(newest.error, told.text, '') AS "Such as"
-            FROM quality_history AS newest
-            LEFT JOIN LATERAL (
-                SELECT content FROM jsonb_array_elements(newest.sample) AS content LIMIT 3
-            ) AS finding ON true
-            LEFT JOIN LATERAL (
-                SELECT string_agg(key || ' ' || value, ', ' ORDER BY key) AS text
-                FROM jsonb_each_text(finding.content)
-                WHERE key NOT IN ('series_id', 'instrument')
-            ) AS told ON true
-            WHERE newest.is_newest AND newest.level > 0
-                AND $__timeFilter(newest.finished_at) AND newest.dataset = ANY(ARRAY[${dataset:sqlstring}]::text[])
-            ORDER BY newest.level DESC, newest.dataset, newest.check_name
-            LIMIT 100
-            """
-        ),
+        sql(_FINDINGS),
         height=8,
         overrides=(
             column("Checked", unit=MINUTE, custom__width=140),
@@ -243,16 +256,7 @@ def _completeness() -> Panel:
     return graph(
         "Complete, day by day",
         "How much of what was expected of a day is held or explained?",
-        sql(
-            """
-            SELECT day_start AS time, dataset AS metric,
-                (held + explained)::double precision / nullif(expected, 0) AS ratio
-            FROM dataset_days
-            WHERE $__timeFilter(day) AND state <> 'running' AND dataset = ANY(ARRAY[${dataset:sqlstring}]::text[])
-            ORDER BY day_start
-            """,
-            time_series=True,
-        ),
+        sql(_COMPLETENESS, time_series=True),
         height=7,
         unit="percentunit",
         legend="names",
@@ -267,21 +271,7 @@ def _quarantine() -> Panel:
     return table(
         "In quarantine, by reason",
         "Which rows cannot be believed, and why?",
-        sql(
-            """
-            SELECT
-                dataset AS "Dataset",
-                kind AS "Reason",
-                count(quarantine_id) AS "Rows",
-                count(DISTINCT instrument) AS "Instruments",
-                max(last_seen_at) AS "Last"
-            FROM quarantined_rows
-            WHERE $__timeFilter(last_seen_at) AND dataset = ANY(ARRAY[${dataset:sqlstring}]::text[])
-            GROUP BY dataset, kind
-            ORDER BY "Rows" DESC, kind
-            LIMIT 50
-            """
-        ),
+        sql(_QUARANTINE),
         width=12,
         height=7,
         overrides=(
