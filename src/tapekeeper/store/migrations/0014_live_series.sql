@@ -9,7 +9,7 @@ SELECT
     still_followed.since AS followed_since,
     instruments.expires_at,
     total.last_event_time,
-    total.accounted_until
+    CASE WHEN series.dataset LIKE '%\_quotes' THEN total.accounted_until END AS accounted_until
 FROM (SELECT series_id, min(window_start) AS since FROM followed WHERE window_end IS NULL GROUP BY series_id) AS still_followed
 JOIN series USING (series_id)
 JOIN instruments USING (instrument_id)
