@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from typing import Final
 
-from grafana.generator.panels import Steps, named
+from grafana.generator.panels import Steps, coloured, named
 from tapekeeper.model.series import DATASETS
 from tapekeeper.status import STALE_AFTER_INTERVALS
 
@@ -17,6 +18,10 @@ INTERVAL_STEPS: Final[Steps] = ((None, "green"), (LATE_AFTER_INTERVALS, "orange"
 """Colours of an age in intervals; stale as on the status page."""
 STATES: Final = named({0: ("fresh", "dark-green"), 1: ("late", "orange"), 2: ("stale", "red")})
 """Words and colours of what `states` gives."""
+
+_HUES: Final = ("blue", "purple", "green", "yellow", "light-blue", "light-purple", "light-green", "light-yellow")
+COLOURS: Final = coloured(dict(zip(DATASETS, cycle(_HUES), strict=False)))
+"""Each dataset has its own in every graph, and none has that of an alert."""
 
 
 def ages_in_intervals() -> str:

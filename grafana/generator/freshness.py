@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from grafana.generator.dashboard import Dashboard
-from grafana.generator.datasets import AGES, INTERVAL_STEPS, ages_in_intervals
+from grafana.generator.datasets import AGES, COLOURS, INTERVAL_STEPS, ages_in_intervals
 from grafana.generator.incidents import with_incidents
 from grafana.generator.links import leads_to
 from grafana.generator.numbers import budget_left, instruments_fresh, newest_tick
@@ -180,6 +180,7 @@ def _ages() -> Panel:
         "Age of the newest event",
         "How long ago did the newest event of each dataset happen?",
         metric(AGES, "{{dataset}}"),
+        overrides=COLOURS,
         unit="s",
         minimum=0,
         legend="names",
@@ -193,6 +194,7 @@ def _ages_in_intervals() -> Panel:
         "How old is each dataset, counted in the interval in which new rows are expected? From 1.5 on it is late, "
         "from 2 on stale.",
         metric(ages_in_intervals(), "{{dataset}}"),
+        overrides=COLOURS,
         unit=_TIMES,
         minimum=0,
         legend="names",
@@ -239,6 +241,7 @@ def _completeness_burn() -> Panel:
         "Completeness budget spent",
         "How many times as fast as allowed did yesterday use up the errors of 30 days?",
         metric("max by (dataset) (dataset:tapekeeper_completeness_burn:rate1h)", "{{dataset}}"),
+        overrides=COLOURS,
         unit=_TIMES,
         minimum=0,
         legend="names",
