@@ -188,3 +188,4 @@ def test_pages_are_told_with_their_logins(services: dict[str, Service], tmp_path
     told = "\n".join(pages(described))
     assert "http://127.0.0.1:3000  login admin  password grafana_admin_password of mine" in told
     assert "http://127.0.0.1:9101/readyz" in told
+    assert [line.split()[0] for line in pages(described, ["postgres", "grafana"])] == ["Grafana"]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 CLONE: Final = Path(__file__).parents[3]
 DEMO: Final = "simulator/compose.env"
 BACKFILL_DAG: Final = "deribit_perpetual_candles"
+LIVE_DAG: Final = "deribit_perpetual_candles_live"
 INSTRUMENTS: Final = ("BTC-PERPETUAL", "ETH-PERPETUAL")
 DAYS: Final = 7
 DAGS_SECONDS: Final = 180.0
@@ -109,13 +110,14 @@ def start(stack: Stack, console: Console) -> None:
     try:
         with console.step("Airflow's DAGs"):
             client.log_in()
-            _wait(lambda: BACKFILL_DAG in client.dag_ids(), DAGS_SECONDS, "Airflow has not read the DAGs")
+            _wait(lambda: {BACKFILL_DAG, LIVE_DAG} <= client.dag_ids(), DAGS_SECONDS, "Airflow has not read the DAGs")
         with console.step(f"the last {DAYS} days of {' and '.join(INSTRUMENTS)} through Airflow"):
             summary = _backfill(client)
+        client.pause(LIVE_DAG, paused=False)
     finally:
         client.close()
     console.say(f"{summary['inserted']:,} rows are new, of {summary['requested']:,} asked for.")
-    console.say("\n".join(pages(described)))
+    console.say("\n".join(pages(described, stack.services)))
     console.say("\nmake compose-down ends it and keeps the data; make compose-down ARGS=--volumes forgets that too.")
 
 
@@ -160,10 +162,15 @@ def read_secret(described: dict[str, Any], name: str) -> str:
     return Path(described["secrets"][name]["file"]).read_text(encoding="utf-8").strip()
 
 
-def pages(described: dict[str, Any]) -> list[str]:
-    """Return a line for each page that a person may want to open, with the login where there is one."""
+def pages(described: dict[str, Any], services: Sequence[str] = ()) -> list[str]:
+    """Return a line for each page that a person may want to open, with the login where there is one.
+
+    With services named, only theirs.
+    """
     lines = []
     for service, (name, path, secret) in _PAGES.items():
+        if services and service not in services:
+            continue
         login = f"  login admin  password {read_secret(described, secret)}" if secret else ""
         lines.append(f"  {name:<16} {address(described, service)}{path}{login}")
     return lines
