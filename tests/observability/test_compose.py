@@ -107,13 +107,21 @@ def test_every_variable_is_documented_with_the_default_that_the_file_has(service
     assert read(profiles=PROFILES, environment_file=EXAMPLE) == services
 
 
-def test_the_demo_asks_the_simulator_and_has_data_of_its_own() -> None:
+def ports(services: dict[str, Service]) -> set[str]:
+    return {port["published"] for service in services.values() for port in service.get("ports", [])}
+
+
+def test_the_demo_asks_the_simulator_and_runs_beside_a_real_one(services: dict[str, Service]) -> None:
     demo = read(environment_file=PROJECT / DEMO)
     for name in ("collector", "airflow-scheduler", "airflow-api-server", "airflow-dag-processor"):
         assert demo[name]["environment"]["TAPEKEEPER_DERIBIT_REST_URL"] == "http://simulator:8810"
         assert demo[name]["environment"]["TAPEKEEPER_DERIBIT_WEBSOCKET_URL"] == "ws://simulator:8810/ws/api/v2"
     assert demo["collector"]["depends_on"]["simulator"]["condition"] == "service_healthy"
     assert "COMPOSE_PROJECT_NAME=tapekeeper-demo\n" in (PROJECT / DEMO).read_text(encoding="utf-8")
+    assert len(ports(demo)) == len(ports(services)) == 8
+    assert not ports(demo) & ports(services)
+    port = demo["airflow-api-server"]["ports"][0]["published"]
+    assert demo["airflow-scheduler"]["environment"]["AIRFLOW__API__BASE_URL"] == f"http://127.0.0.1:{port}"
 
 
 def test_our_images_carry_the_version_of_the_package(services: dict[str, Service]) -> None:
