@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from collector.settings import read_collector_settings
 from tapekeeper.local.compose import DEMO, address, pages
+from tapekeeper.settings import Settings, read_settings
 from tests.observability.compose import FILE, PROJECT, Service, faults, read
 from tests.observability.rules import load
 
@@ -105,6 +107,13 @@ def test_every_variable_is_documented_with_the_default_that_the_file_has(service
     assert len(used) > 20
     assert used <= documented
     assert read(profiles=PROFILES, environment_file=EXAMPLE) == services
+
+
+def test_the_programs_take_what_the_example_says() -> None:
+    lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
+    environment = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    assert read_settings(environment) == Settings()
+    assert read_collector_settings(environment) == read_collector_settings({})
 
 
 def ports(services: dict[str, Service]) -> set[str]:
