@@ -33,7 +33,7 @@ WHERE $__timeFilter(day_start)
 UNION ALL
 SELECT day_start, dataset, held
 FROM dataset_days
-WHERE $__timeFilter(day) AND dataset LIKE '%candles'
+WHERE $__timeFilter(day) AND split_part(dataset, '.', 2) NOT IN (SELECT table_name FROM partition_days)
 ORDER BY time
 """
 _SESSIONS: Final = """

@@ -109,7 +109,8 @@ def build() -> Dashboard:
     )
     with_datasets(dashboard)
     dashboard.row(None, *_now())
-    dashboard.row(None, _grid(), _history())
+    dashboard.row(None, _grid())
+    dashboard.row(None, _history())
     dashboard.row(None, _findings())
     dashboard.row(None, _completeness(), _quarantine())
     return dashboard
@@ -188,7 +189,6 @@ def _grid() -> Panel:
         "Checks",
         "What did each check say the last time, of each dataset?",
         sql(_GRID),
-        width=12,
         height=15,
         custom={
             "align": "center",
@@ -224,8 +224,7 @@ def _history() -> Panel:
         "Runs",
         "Since when is a check red, of whichever dataset, and which one comes and goes?",
         sql(_HISTORY, time_series=True),
-        width=12,
-        height=15,
+        height=12,
         mappings=named(LEVELS),
         alerts=("QualityCheckFailed",),
     )
