@@ -8,6 +8,7 @@ from grafana.generator.backfill_numbers import numbers
 from grafana.generator.backfill_tables import failed_chunks, runs
 from grafana.generator.choice import CHOSEN, with_datasets
 from grafana.generator.dashboard import Dashboard
+from grafana.generator.datasets import COLOURS
 from grafana.generator.panels import WARNING, alert_line, bars, coloured, graph
 from grafana.generator.queries import metric, now
 from grafana.generator.rules import threshold
@@ -80,6 +81,7 @@ def _age() -> Panel:
         minimum=0,
         legend="names",
         steps=alert_line(threshold("backfill_age_seconds"), colours=WARNING),
+        overrides=COLOURS,
         alerts=("BackfillStalled",),
     )
 
@@ -97,6 +99,7 @@ def _rows() -> Panel:
         unit="short",
         minimum=0,
         legend="names",
+        overrides=COLOURS,
     )
 
 

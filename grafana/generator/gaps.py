@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from grafana.generator.choice import CHOSEN, with_datasets
 from grafana.generator.dashboard import Dashboard
+from grafana.generator.datasets import COLOURS
 from grafana.generator.gap_numbers import numbers
 from grafana.generator.gap_tables import incidents, open_gaps, outages
 from grafana.generator.incidents import with_incidents
@@ -100,6 +101,7 @@ def _missing() -> Panel:
         unit="s",
         minimum=0,
         steps=alert_line(threshold("gap_longest_seconds")),
+        overrides=COLOURS,
         alerts=("GapOpenMajor",),
     )
 

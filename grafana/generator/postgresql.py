@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from grafana.generator.datasets import COLOURS
 from grafana.generator.links import leads_to
 from grafana.generator.panels import MINUTE, alert_line, column, graph, stat, table
 from grafana.generator.queries import metric, now, sql
@@ -146,6 +147,7 @@ def sizes() -> Panel:
         unit="bytes",
         minimum=0,
         legend="names",
+        overrides=COLOURS,
         alerts=("DiskWillFill",),
     )
 
