@@ -109,8 +109,11 @@ def test_every_variable_is_documented_with_the_default_that_the_file_has(service
     assert read(profiles=PROFILES, environment_file=EXAMPLE) == services
 
 
-def test_the_programs_take_what_the_example_says() -> None:
-    lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
+def test_the_programs_take_what_the_example_says_and_the_rest_is_pointed_to() -> None:
+    text = EXAMPLE.read_text(encoding="utf-8")
+    assert "README.md lists all other settings of tapekeeper" in text
+    assert "collector/README.md lists all other settings" in text
+    lines = text.splitlines()
     environment = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
     assert read_settings(environment) == Settings()
     assert read_collector_settings(environment) == read_collector_settings({})
