@@ -84,8 +84,9 @@ def demo(folder: Path, arguments: str, *, log: str = "told") -> Iterator[Demo]:
     try:
         yield running
     finally:
-        if running.make.poll() is None:
-            running.make.kill()
+        if running.make.returncode is None:
+            # With whatever a failed test has left: it would keep our pipe open.
+            os.killpg(running.make.pid, signal.SIGKILL)
         running.make.communicate()
 
 
