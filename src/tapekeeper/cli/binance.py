@@ -50,9 +50,7 @@ if TYPE_CHECKING:
     help="Fetch only what is missing, or ask again for what is held and correct what differs.",
 )
 @click.option("--interval", default="1m", show_default=True, help="Of the candles, as Binance writes it: 1m, 4h, 1d.")
-@click.option(
-    "--oi-period", default="5m", show_default=True, help="Of the open interest, in the same way: 5m, 1d."
-)
+@click.option("--oi-period", default="5m", show_default=True, help="Of the open interest, in the same way: 5m, 1d.")
 @click.option("--skip-candles", is_flag=True, help="Fetch no candles.")
 @click.option("--skip-open-interest", is_flag=True, help="Fetch no open interest, of which the venue keeps a month.")
 def backfill_binance(
