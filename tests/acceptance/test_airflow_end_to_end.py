@@ -35,6 +35,8 @@ DAG = "deribit_perpetual_candles"
 LIVE_DAG = "deribit_perpetual_candles_live"
 QUALITY_DAG = "quality_daily"
 REPAIR_DAG = "gap_repair"
+BINANCE_DAG = "binance_um_candles"
+LISTING_DAG = "instrument_sync"
 INSTRUMENTS = ("BTC-PERPETUAL", "ETH-PERPETUAL")
 PROJECT = Path(__file__).parents[2]
 START, END = "2024-03-01", "2024-03-11"
@@ -74,7 +76,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
 @pytest.fixture(scope="module")
 def client(installation: Installation) -> Iterator[AirflowClient]:
     with closing(installation.client()) as client:
-        wait_for(lambda: {DAG, LIVE_DAG, QUALITY_DAG, REPAIR_DAG} <= client.dag_ids())
+        wait_for(lambda: {DAG, LIVE_DAG, QUALITY_DAG, REPAIR_DAG, BINANCE_DAG, LISTING_DAG} <= client.dag_ids())
         client.pause(DAG, paused=False)
         yield client
 
@@ -210,6 +212,38 @@ def test_the_live_dag_keeps_followed_series_fresh(client: AirflowClient, url: st
     newest = "SELECT bool_and(last_event_time >= now() - interval '2 days 1 minute') FROM series_totals JOIN series"
     assert one_value(url, f"{newest} USING (series_id) WHERE resolution_seconds = 86400") is True
     client.pause(LIVE_DAG, paused=True)
+
+
+def test_one_dag_fetches_what_is_asked_for_and_keeps_fresh_by_the_clock(client: AirflowClient, url: str) -> None:
+    asked = {"instruments": ["BTCUSDT"], "start": "2026-11-01", "end": "2026-11-11", "resolution": "1h"}
+    client.pause(BINANCE_DAG, paused=False)
+    client.trigger(BINANCE_DAG, "asked", {**asked, "keep_fresh": True})
+    wait_for(lambda: client.run_state(BINANCE_DAG, "asked") in {"success", "failed"}, seconds=300)
+    states = client.task_states(BINANCE_DAG, "asked")
+    assert states == {"plan": "success", "backfill[0]": "success", "summary": "success", "keep_fresh": "skipped"}
+    assert client.xcom(BINANCE_DAG, "asked", "summary", "return_value")["inserted"] == 240
+
+    def by_the_clock() -> list[str]:
+        runs = client._ask("GET", f"dags/{BINANCE_DAG}/dagRuns", params={"state": "success"})["dag_runs"]
+        return [run["dag_run_id"] for run in runs if run["run_type"] == "scheduled"]
+
+    # Airflow makes up for the last run that the start of this one has missed.
+    wait_for(lambda: bool(by_the_clock()), seconds=300)
+    states = client.task_states(BINANCE_DAG, by_the_clock()[0])
+    assert states.pop("keep_fresh") == "success"
+    assert set(states.values()) == {"skipped"}
+    client.pause(BINANCE_DAG, paused=True)
+    held = "SELECT count(*) FROM candles JOIN series USING (series_id) WHERE dataset = 'binance_um.candles'"
+    assert one_value(url, held) >= 240
+
+
+def test_the_lists_of_instruments_follow_the_venues(client: AirflowClient, url: str) -> None:
+    client.pause(LISTING_DAG, paused=False)
+    client.trigger(LISTING_DAG, "by-hand", {})
+    wait_for(lambda: client.run_state(LISTING_DAG, "by-hand") in {"success", "failed"}, seconds=300)
+    assert client.task_states(LISTING_DAG, "by-hand") == {"sync[0]": "success", "sync[1]": "success"}
+    assert one_value(url, "SELECT count(DISTINCT venue) FROM instruments") == 2
+    client.pause(LISTING_DAG, paused=True)
 
 
 def lose(url: str, window: Window) -> int:
