@@ -112,6 +112,10 @@ def test_an_instrument_that_the_venue_no_longer_knows_ends_only_its_own_series(
         keep_fresh(job, "first")
     assert one_value(database_url, LACKING) == 0
     assert one_value(database_url, "SELECT count(*) FROM series_days WHERE instrument = 'ETH-PERPETUAL'") >= 9
+    with closing(Database(database_url)) as database:
+        noted = "UPDATE instruments SET delisted_at = now() WHERE name = 'AAA-PERPETUAL'"
+        database.run(lambda cursor: cursor.execute(noted))
+    keep_fresh(job, "once it is noted that it was delisted")
 
 
 def test_what_a_killed_turn_left_is_gone_on_with(job: BackfillJob, database_url: str) -> None:
