@@ -28,14 +28,14 @@ _HELD_TRADES: Final = """
             AND event_time >= %(from)s AND event_time < %(to)s
     ) AS held
 """
-_HELD_CANDLES: Final = """
+_HELD_ROWS: Final = """
     SELECT (point AT TIME ZONE 'UTC')::date, count(*)
     FROM grid_points
     WHERE series_id = %(series_id)s AND point >= %(start)s AND point < %(end)s
     GROUP BY 1
 """
-# Open time and values, so that a receipt tells a candle that was changed from one that was not.
-_DIGEST_OF_CANDLES: Final = """
+# Time and values, so that a receipt tells a row that was changed from one that was not.
+_DIGEST_OF_ROWS: Final = """
     SELECT md5(coalesce(string_agg(
         concat_ws(',', extract(epoch FROM point)::bigint, content), ';' ORDER BY point
     ), ''))
@@ -85,9 +85,9 @@ def _lack_of_trades(cursor: Cursor, series_id: int, window: Window, sequences: S
 def _lack_of_candles(cursor: Cursor, series_id: int, window: Window, step: int) -> Lack:
     start, end = window.as_datetimes()
     values = {"series_id": series_id, "start": start, "end": end}
-    cursor.execute(_HELD_CANDLES, values)
+    cursor.execute(_HELD_ROWS, values)
     held = dict(cursor.fetchall())
     wanted = {day: part.grid_points(step) for day, part in window.days()}
-    cursor.execute(_DIGEST_OF_CANDLES, values)
+    cursor.execute(_DIGEST_OF_ROWS, values)
     ((digest,),) = cursor.fetchall()
     return Lack({day: points - held.get(day, 0) for day, points in wanted.items() if points > held.get(day, 0)}, digest)
