@@ -14,9 +14,8 @@ from tapekeeper.local.postgresql import EmbeddedPostgres
 from tapekeeper.store.logins import ensure_logins
 from tapekeeper.store.migrate import migrate
 from tests.observability.live.stack import SCRAPED, running_stack
+from tests.support.databases import RELAXED
 from tests.support.processes import wait_for
-
-_OPTIONS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
 def main() -> None:
@@ -27,7 +26,7 @@ def main() -> None:
     # Told to end as Ctrl-C does, so that nothing is left behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="tapekeeper-live-") as name, suppress(KeyboardInterrupt):
-        server = EmbeddedPostgres(Path(name) / "postgresql", options=_OPTIONS)
+        server = EmbeddedPostgres(Path(name) / "postgresql", options=RELAXED)
         try:
             with server:
                 url = server.url("tapekeeper")

@@ -79,6 +79,7 @@ def test_a_period_that_the_venue_leaves_out_stays_missing_and_the_future_is_not_
         ({"sumOpenInterestValue": "inf"}, "sumOpenInterestValue 'inf' is no finite number"),
         ({"sumOpenInterest": None}, "sumOpenInterest None is no finite number"),
         ({"timestamp": "soon"}, "timestamp 'soon' is no finite number"),
+        ({"timestamp": "9" * 400}, "is no finite number"),
     ],
 )
 def test_a_row_that_contradicts_itself_is_put_aside_alone(changes: dict[str, Any], reason: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import reprlib
 from typing import TYPE_CHECKING, Final
 
+from tapekeeper.clock import MILLISECONDS_MAXIMUM
 from tapekeeper.errors import ParseFailure
 from tapekeeper.model.answer import Answer
 from tapekeeper.model.open_interest import OpenInterest
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from tapekeeper.model.window import Window
 
 FIELDS: Final = ("symbol", "sumOpenInterest", "sumOpenInterestValue", "timestamp")
+LONGEST_TIME: Final = len(str(MILLISECONDS_MAXIMUM))
 
 
 def parse_open_interest(
@@ -60,4 +62,7 @@ def parse_open_interest(
 
 
 def _as_number(value: object) -> object:
-    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
+    """Return a time written as text as a number; one that is longer than any time stays as it came."""
+    if isinstance(value, str) and len(value) <= LONGEST_TIME and value.isascii() and value.isdigit():
+        return int(value)
+    return value
