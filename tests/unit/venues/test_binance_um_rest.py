@@ -95,7 +95,7 @@ def test_a_window_without_an_open_time_asks_nothing_and_one_too_long_is_refused(
         assert budget.taken == 0.0
 
 
-def test_an_instrument_is_described_and_the_list_is_asked_for_once() -> None:
+def test_an_instrument_is_described_and_the_list_is_asked_for_once(caplog: pytest.LogCaptureFixture) -> None:
     delisted = symbol("LUNAUSDT", deliveryDate=1_652_428_800_000, status="SETTLING", filters=[])
     quarterly = symbol("BTCUSDT_241227", contractType="CURRENT_QUARTER", deliveryDate=1_735_286_400_000)
     dateless = symbol("SOONUSDT", onboardDate=0)
@@ -104,6 +104,7 @@ def test_an_instrument_is_described_and_the_list_is_asked_for_once() -> None:
         bitcoin, luna, future = (rest.instrument(name) for name in ("BTCUSDT", "LUNAUSDT", "BTCUSDT_241227"))
         assert budget.taken == 1.0
         assert rest.listing_parser.left_out == 2
+    assert caplog.messages == ["2 of 5 instruments of Binance were left out: not dated, or not understood"]
     assert (bitcoin.venue, bitcoin.kind, bitcoin.currency, bitcoin.tick_size) == ("binance_um", "perpetual", "BTC", 0.1)
     assert (bitcoin.listed_at, bitcoin.expires_at) == (1_567_965_420_000_000, None)
     assert (luna.kind, luna.expires_at, luna.tick_size) == ("perpetual", 1_652_428_800_000_000, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import reprlib
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +18,8 @@ NEVER_MILLISECONDS: Final = 4_133_404_800_000
 """2100-12-25, the delivery date of a perpetual that is not about to be delisted (recorded)."""
 PERPETUALS: Final = frozenset({"PERPETUAL", "TRADIFI_PERPETUAL", "PERPETUAL_DELIVERING"})
 """Contract types without an expiry; the last one is being delisted."""
+
+log = logging.getLogger(__name__)
 
 
 class ListingParser:
@@ -35,14 +38,14 @@ class ListingParser:
         listed = result.get("symbols") if isinstance(result, dict) else None
         if not isinstance(listed, list):
             raise ParseFailure(f"the list of instruments of Binance lacks 'symbols': {reprlib.repr(result)}")
-        found: dict[str, Instrument] = {}
-        for row in listed:
-            instrument = _instrument(row)
-            if instrument is None:
-                self.left_out += 1
-            else:
-                found[instrument.name] = instrument
-        return found
+        understood = [instrument for instrument in map(_instrument, listed) if instrument is not None]
+        left_out = len(listed) - len(understood)
+        if left_out:
+            log.warning(
+                "%d of %d instruments of Binance were left out: not dated, or not understood", left_out, len(listed)
+            )
+        self.left_out += left_out
+        return {instrument.name: instrument for instrument in understood}
 
 
 def _instrument(row: object) -> Instrument | None:
