@@ -100,7 +100,8 @@ def start(stack: Stack, console: Console) -> None:
     """Build and start the containers, wait for their health, and fetch the last days through Airflow."""
     described = stack.described()
     secrets = Path(described["secrets"]["airflow_admin_password"]["file"]).parent
-    subprocess.run(["sh", CLONE / "docker" / "make-secrets.sh", secrets], check=True)
+    if subprocess.run(["sh", CLONE / "docker" / "make-secrets.sh", secrets], check=False).returncode:
+        raise Stop(f"the secrets cannot be made: {secrets} has to be a folder of yours")
     console.say("Building the images: some minutes the first time.")
     stack.run("build", "--quiet")
     console.say("Starting the containers, and waiting until each says that it is well.")
