@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import requests
 
 from tapekeeper.errors import AuthRejected, RequestRejected, VenueUnavailable
+from tapekeeper.local.loopback import direct_session
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,7 +30,7 @@ class AirflowClient:
         self._url = url
         self._user = user
         self._password = password
-        self._session = requests.Session()
+        self._session = direct_session()
 
     def close(self) -> None:
         """Give back the connections."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import requests
 
+from tapekeeper.local.loopback import ask
 from tapekeeper.local.ports import LOOPBACK
 from tapekeeper.local.private_files import private_folder, write_private
 from tapekeeper.local.supervisor import Program
@@ -69,7 +70,7 @@ class LocalCollector:
         """Tell whether both answer and go on."""
         try:
             return all(
-                requests.get(f"http://{address}/livez", timeout=_ANSWER_SECONDS).ok
+                ask(f"http://{address}/livez", seconds=_ANSWER_SECONDS).ok
                 for address in (self.address, self.exporter_address)
             )
         except requests.RequestException:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import requests
 
 from tapekeeper.local.airflow import ADMIN
+from tapekeeper.local.loopback import ask
 from tapekeeper.local.ports import LOOPBACK
 from tapekeeper.local.private_files import private_folder, write_private
 from tapekeeper.local.supervisor import Program
@@ -95,7 +96,7 @@ class LocalGrafana:
         if self.binary is None:
             return True
         try:
-            return requests.get(f"{self.url}/api/health", timeout=_ANSWER_SECONDS).ok
+            return ask(f"{self.url}/api/health", seconds=_ANSWER_SECONDS).ok
         except requests.RequestException:
             return False
 

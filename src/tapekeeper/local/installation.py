@@ -26,6 +26,7 @@ from tapekeeper.local.databases import (
     login_url,
     prepare_databases,
 )
+from tapekeeper.local.loopback import ask, without_proxy
 from tapekeeper.local.monitoring import PAGES, LocalMonitoring
 from tapekeeper.local.ports import LOOPBACK
 from tapekeeper.local.postgresql import STOP_SECONDS, STOP_SIGNAL, EmbeddedPostgres
@@ -99,7 +100,7 @@ def running(
         collector = LocalCollector(folder, clone, credentials)
         simulator_url = f"http://{LOOPBACK}:{credentials.simulator_port}" if simulated else None
         own = _own_settings(server, credentials, simulator_url, folder / "reports")
-        inherited = _inherited(environment, own)
+        inherited = without_proxy(_inherited(environment, own))
         settings = read_settings(inherited | own)
         simulators = [_simulator(clone, credentials)] if simulated else []
         components = airflow.programs(
@@ -205,7 +206,7 @@ def _simulator(clone: Path, credentials: Credentials) -> Program:
 
 def _tells_time(simulator_url: str) -> bool:
     try:
-        answer = requests.get(f"{simulator_url}/api/v2/public/get_time", timeout=SIMULATOR_SECONDS)
+        answer = ask(f"{simulator_url}/api/v2/public/get_time", seconds=SIMULATOR_SECONDS)
         return isinstance(answer.json()["result"], int)
     except (requests.RequestException, ValueError, KeyError):
         return False

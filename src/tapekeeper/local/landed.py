@@ -6,9 +6,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-import requests
-
 from tapekeeper.clock import MICROSECONDS_PER_MILLISECOND, format_moment, to_microseconds
+from tapekeeper.local.loopback import ask
 from tapekeeper.model.series import DERIBIT_PERPETUAL_CANDLES
 from tapekeeper.store.database import Database
 
@@ -79,7 +78,7 @@ def _truth(simulator_url: str, instrument: str, window: Window) -> dict[int, Can
         "end": window.end // MICROSECONDS_PER_MILLISECOND,
         "resolution": "1",
     }
-    answer = requests.get(f"{simulator_url}/truth/candles", params=asked, timeout=TRUTH_SECONDS)
+    answer = ask(f"{simulator_url}/truth/candles", seconds=TRUTH_SECONDS, parameters=asked)
     answer.raise_for_status()
     found = answer.json()
     values = zip(*(found[column] for column in _COLUMNS), strict=True)

@@ -16,6 +16,7 @@ import requests
 
 from tapekeeper.errors import Stop
 from tapekeeper.local.grafana import GRAFANA, LocalGrafana
+from tapekeeper.local.loopback import ask
 from tapekeeper.local.monitoring_binaries import find_monitoring
 from tapekeeper.local.ports import LOOPBACK
 from tapekeeper.local.private_files import private_folder, write_private
@@ -103,7 +104,7 @@ class LocalMonitoring:
         Raises:
             requests.RequestException: Prometheus does not answer.
         """
-        answer = requests.get(f"{self.prometheus_url}/api/v1/targets?state=active", timeout=_ANSWER_SECONDS)
+        answer = ask(f"{self.prometheus_url}/api/v1/targets?state=active", seconds=_ANSWER_SECONDS)
         answer.raise_for_status()
         active: list[dict[str, Any]] = answer.json()["data"]["activeTargets"]
         return {target["labels"]["job"]: target["health"] for target in sorted(active, key=lambda it: it["scrapePool"])}
@@ -113,11 +114,7 @@ class LocalMonitoring:
         wanted = {self.prometheus_url: self.prometheus, self.alertmanager_url: self.alertmanager}
         try:
             return (
-                all(
-                    requests.get(f"{url}/-/ready", timeout=_ANSWER_SECONDS).ok
-                    for url, program in wanted.items()
-                    if program
-                )
+                all(ask(f"{url}/-/ready", seconds=_ANSWER_SECONDS).ok for url, program in wanted.items() if program)
                 and self.grafana.is_ready()
             )
         except requests.RequestException:
