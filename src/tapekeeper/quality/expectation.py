@@ -18,23 +18,25 @@ if TYPE_CHECKING:
 # A day whose grid is expected whole can need nothing; what the others need is counted by `coverage.expect`.
 _NOT_WHOLE: Final = """
     WITH fresh AS (
-        SELECT series_id, resolution_seconds, listed_at, expires_at, min(window_start) AS followed_from
+        SELECT
+            series_id, resolution_seconds, listed_at, least(expires_at, delisted_at) AS life_end,
+            min(window_start) AS followed_from
         FROM followed
         JOIN series USING (series_id)
         JOIN instruments USING (instrument_id)
         WHERE window_end IS NULL AND dataset = %(dataset)s AND resolution_seconds > 0
-        GROUP BY series_id, resolution_seconds, listed_at, expires_at
+        GROUP BY series_id, resolution_seconds, listed_at, life_end
     )
-    SELECT series_id, resolution_seconds, listed_at, least(expires_at, %(now)s), min(day)::date, max(day)::date
+    SELECT series_id, resolution_seconds, listed_at, least(life_end, %(now)s), min(day)::date, max(day)::date
     FROM fresh
     CROSS JOIN LATERAL generate_series(
         greatest(%(first_day)s::date, (greatest(followed_from, listed_at) AT TIME ZONE 'UTC')::date),
-        least(%(end_day)s::date - 1, (expires_at AT TIME ZONE 'UTC')::date),
+        least(%(end_day)s::date - 1, (life_end AT TIME ZONE 'UTC')::date),
         interval '1 day'
     ) AS day
     LEFT JOIN coverage USING (series_id, day)
     WHERE coalesce(coverage.expected, 0) < 86400 / resolution_seconds
-    GROUP BY series_id, resolution_seconds, listed_at, expires_at
+    GROUP BY series_id, resolution_seconds, listed_at, life_end
     ORDER BY series_id
 """
 

@@ -196,6 +196,19 @@ def test_a_followed_day_that_nobody_planned_is_red(cursor: Cursor) -> None:
     ]
 
 
+def test_nothing_is_expected_of_what_the_venue_lists_no_more(cursor: Cursor) -> None:
+    gone = perpetual("LUNA-PERPETUAL")
+    start = START + 13 * DAY + 30 * MINUTE
+    series_id = follow(cursor, gone, minutes_after(start, 60), keep_fresh=True)
+    end = START + 14 * DAY + 600 * MINUTE
+    delisted_at = from_microseconds(end + 30_000_000)
+    cursor.execute("UPDATE instruments SET delisted_at = %s WHERE name = %s", (delisted_at, gone.name))
+    expect_closed_days(cursor, CANDLES, Window(START, TODAY), now=NOW)
+    assert holes(cursor) == [Hole(series_id, Window(start, end), (end - start) // MINUTE)]
+    counted = ask(cursor, "row_counts", CANDLES, ALL_DAYS, now=NOW)
+    assert [(row["day"], row["missing"]) for row in counted.sample] == [("2020-09-27", 1_410), ("2020-09-28", 600)]
+
+
 def test_to_expect_again_what_is_expected_changes_nothing(cursor: Cursor) -> None:
     cursor.execute("SELECT series_id, day, expected FROM coverage ORDER BY 1, 2")
     before = cursor.fetchall()

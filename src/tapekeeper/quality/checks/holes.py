@@ -31,7 +31,11 @@ _MISSING: Final = """
             tstzrange(coverage.day AT TIME ZONE 'UTC', (coverage.day + 1) AT TIME ZONE 'UTC')
                 * tstzrange(
                     date_bin(make_interval(secs => series.resolution_seconds), listed_at, 'epoch'),
-                    date_bin(make_interval(secs => series.resolution_seconds), least(expires_at, %(now)s), 'epoch')
+                    date_bin(
+                        make_interval(secs => series.resolution_seconds),
+                        least(expires_at, delisted_at, %(now)s),
+                        'epoch'
+                    )
                 ) AS living
         FROM coverage
         JOIN series USING (series_id)
@@ -39,7 +43,7 @@ _MISSING: Final = """
         WHERE series.dataset = %(dataset)s
             AND coverage.day >= %(first_day)s AND coverage.day < %(end_day)s
             AND coverage.held < coverage.expected
-            AND least(expires_at, %(now)s) > listed_at
+            AND least(expires_at, delisted_at, %(now)s) > listed_at
     ), asked AS MATERIALIZED (
         SELECT series_id, range_agg(tstzrange(window_start, coalesce(window_end, 'infinity'))) AS ranges
         FROM followed
