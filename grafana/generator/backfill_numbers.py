@@ -81,6 +81,7 @@ def _repeated() -> Panel:
         decimals=0,
         steps=((None, "green"), (threshold("requests_refused_in_15m"), "orange")),
         alerts=("RateLimited",),
+        no_value="UNKNOWN",
     )
 
 
@@ -105,4 +106,5 @@ def _written() -> Panel:
         unit="short",
         steps=((None, "text"),),
         color_mode="none",
+        no_value="UNKNOWN",
     )

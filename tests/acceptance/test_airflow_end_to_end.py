@@ -215,7 +215,7 @@ def test_the_live_dag_keeps_followed_series_fresh(client: AirflowClient, url: st
 
 
 def test_one_dag_fetches_what_is_asked_for_and_keeps_fresh_by_the_clock(client: AirflowClient, url: str) -> None:
-    asked = {"instruments": ["BTCUSDT"], "start": "2026-11-01", "end": "2026-11-11", "resolution": "1h"}
+    asked = {"instruments": ["BTCUSDT"], "start": START, "end": END, "resolution": "1h"}
     client.pause(BINANCE_DAG, paused=False)
     client.trigger(BINANCE_DAG, "asked", {**asked, "keep_fresh": True})
     wait_for(lambda: client.run_state(BINANCE_DAG, "asked") in {"success", "failed"}, seconds=300)

@@ -5,12 +5,17 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from tapekeeper.clock import MICROSECONDS_PER_DAY, now_microseconds
+from tapekeeper.model.gap import Cause
+from tapekeeper.model.window import Window
+from tapekeeper.store.candle_gaps import open_candle_gaps
+from tapekeeper.store.database import Database
 from tests.support.command_line import json_of, run_tapekeeper, start_tapekeeper
 from tests.support.processes import wait_for
 from tests.support.simulator import Simulator
@@ -138,7 +143,13 @@ def test_what_the_venue_lacks_is_found_asked_for_twice_and_then_explained(
     backfill(settings, "--symbol", "SOLUSDT", "--window-days", "3")
     check = ["check", "--dataset", "binance_um.candles", "--dataset", "binance_um.open_interest", "--window", "7d"]
     run_tapekeeper(check, settings, exit_code=1)
-    run_tapekeeper(["repair"], {**settings, "TAPEKEEPER_REPAIR_PERMANENT_AFTER_HOURS": "0"})
+    # Open interest that is left out is never told later, so the second look follows at once; candles wait for a day.
+    run_tapekeeper(["repair"], settings)
+    left = "SELECT gap_id, dataset FROM data_gaps JOIN series USING (series_id) WHERE closed_at IS NULL"
+    waiting = query(database_url, left)
+    assert {dataset for _, dataset in waiting} == {"binance_um.candles"}
+    for gap_id, _ in waiting:
+        run_tapekeeper(["repair", str(gap_id)], {**settings, "TAPEKEEPER_REPAIR_PERMANENT_AFTER_HOURS": "0"})
     run_tapekeeper(check, settings)
     lost: dict[str, int] = dict(
         query(
@@ -153,6 +164,23 @@ def test_what_the_venue_lacks_is_found_asked_for_twice_and_then_explained(
     assert lost["binance_um.open_interest"] >= 3, "quiet periods are left out by themselves, too"
     assert one_value(database_url, "SELECT count(*) FROM series_days WHERE state = 'red'") == 0
     assert one_value(database_url, "SELECT sum(explained) FROM coverage") == sum(lost.values())
+
+
+def test_what_the_venue_keeps_no_more_is_not_asked_for(
+    settings: dict[str, str], database_url: str, simulator: Simulator
+) -> None:
+    backfill(settings, "--symbol", "LPTUSDT", "--window-days", "1", "--skip-candles")
+    old = now_microseconds() // MICROSECONDS_PER_DAY * MICROSECONDS_PER_DAY - 40 * MICROSECONDS_PER_DAY
+    with closing(Database(database_url)) as database:
+        database.run(
+            lambda cursor: open_candle_gaps(
+                cursor, 1, [Window(old, old + 900_000_000)], cause=Cause.UNKNOWN, by="test", evidence={}
+            )
+        )
+    asked = simulator.state()["requests"]
+    run_tapekeeper(["repair"], settings)
+    assert simulator.state()["requests"] == asked
+    assert query(database_url, "SELECT state, missing FROM data_gaps") == [("permanent", 3)]
 
 
 def test_a_ban_stops_every_process(settings: dict[str, str], database_url: str, simulator: Simulator) -> None:

@@ -187,7 +187,7 @@ def test_an_answer_for_another_window_is_not_believed(simulator: Simulator, rest
     simulator.set_faults([fault("wrong_window")])
     with pytest.raises(WindowMismatch) as raised:
         rest.candles(NAME, HOUR, MINUTE)
-    assert "candles lie outside the asked window [2024-03-01T00:00:00Z, 2024-03-01T01:00:00Z)" in str(raised.value)
+    assert "rows lie outside the asked window [2024-03-01T00:00:00Z, 2024-03-01T01:00:00Z)" in str(raised.value)
     assert "such as 2024-02-29T" in str(raised.value)
 
 

@@ -368,8 +368,8 @@ def test_what_is_closed_while_it_is_fetched_stays_closed(keeper: Keeper, monkeyp
     """A person accepts a gap at the very moment that its rows arrive: they are kept, and explained no longer."""
     (gap,) = keeper.holes(BITCOIN, (10, 20))
 
-    def accepted_meanwhile(*arguments: Any) -> Any:
-        fetched = fetch_rows(*arguments)
+    def accepted_meanwhile(*arguments: Any, **named: Any) -> Any:
+        fetched = fetch_rows(*arguments, **named)
         keeper.database.run(lambda cursor: gaps.accept(cursor, gap.gap_id, by="A. Person", note="enough"))
         return fetched
 
@@ -385,8 +385,8 @@ def test_whoever_lost_his_connection_lost_the_gap_to_the_next(keeper: Keeper, mo
     keeper.holes(BITCOIN, (10, 20))
     others: list[RepairSummary] = []
 
-    def cut_off(*arguments: Any) -> Any:
-        fetched = fetch_rows(*arguments)
+    def cut_off(*arguments: Any, **named: Any) -> Any:
+        fetched = fetch_rows(*arguments, **named)
         if not others:
             others.append(RepairSummary())
             keeper.desk.rows(
@@ -407,7 +407,7 @@ def test_whoever_lost_his_connection_lost_the_gap_to_the_next(keeper: Keeper, mo
 def test_whoever_stops_the_repair_gives_the_gap_back(keeper: Keeper, monkeypatch: pytest.MonkeyPatch) -> None:
     keeper.holes(BITCOIN, (10, 20))
 
-    def stopped(*_: Any) -> Any:
+    def stopped(*_: Any, **__: Any) -> Any:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:

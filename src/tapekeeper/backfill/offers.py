@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from tapekeeper.clock import MICROSECONDS_PER_DAY
 from tapekeeper.errors import ConfigInvalid
 from tapekeeper.model.series import BINANCE_UM_CANDLES, BINANCE_UM_OPEN_INTEREST, DERIBIT_PERPETUAL_CANDLES
 from tapekeeper.venues.binance_um import limits as binance_um
@@ -34,10 +35,16 @@ class Offer:
     """How fast such requests can be sent for ever."""
     days_kept: int | None = None
     """How far back the venue tells it; None: since the listing."""
+    leaves_out_for_good: bool = False
+    """What an answer leaves out is never told later."""
 
     def rows_per_chunk(self, settings: Settings) -> int:
         """Return how many rows a chunk holds: one request brings them, one transaction writes them."""
         return min(settings.backfill.rows_per_chunk, self.rows_per_request)
+
+    def kept_from(self, now: int) -> int:
+        """Return the first moment that the venue still tells; both in microseconds since 1970."""
+        return 0 if self.days_kept is None else now - self.days_kept * MICROSECONDS_PER_DAY
 
 
 _OFFERS: Final = {
@@ -64,6 +71,7 @@ _OFFERS: Final = {
         rows_per_request=binance_um.OPEN_INTEREST_PER_REQUEST,
         requests_per_second=lambda _: binance_um.DATA_LIMIT.permits_per_second,
         days_kept=binance_um.OPEN_INTEREST_DAYS,
+        leaves_out_for_good=True,
     ),
 }
 
@@ -77,3 +85,8 @@ def offer_of(dataset: Dataset) -> Offer:
     if dataset.name not in _OFFERS:
         raise ConfigInvalid(f"there is no backfill of {dataset.name}: choose one of {', '.join(_OFFERS)}")
     return _OFFERS[dataset.name]
+
+
+def leaves_out_for_good(dataset: Dataset) -> bool:
+    """Tell whether the venue never tells later what its answer leaves out of a dataset."""
+    return dataset.name in _OFFERS and _OFFERS[dataset.name].leaves_out_for_good

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tapekeeper.backfill.cut import cut
 from tapekeeper.backfill.offers import offer_of
-from tapekeeper.clock import MICROSECONDS_PER_DAY, format_moment
+from tapekeeper.clock import format_moment
 from tapekeeper.errors import ConfigInvalid
 from tapekeeper.model.backfill import BackfillPlan, BackfillRequest, Direction, InstrumentPlan, Mode
 from tapekeeper.model.window import Window
@@ -83,8 +83,8 @@ def _plan_instrument(
 def _available(request: BackfillRequest, instrument: Instrument, now: int) -> tuple[Window | None, str | None]:
     """Return the part of the asked window that the venue can have, and a sentence if it is not all of it."""
     step = request.resolution.microseconds
-    days_kept = offer_of(request.dataset).days_kept
-    kept_from = 0 if days_kept is None else now - days_kept * MICROSECONDS_PER_DAY
+    offer = offer_of(request.dataset)
+    kept_from = offer.kept_from(now)
     life = _life_on_grid(instrument, step, now)
     window = request.window.intersect(life) if life else None
     window = Window(max(window.start, kept_from), window.end) if window and window.end > kept_from else None
@@ -93,8 +93,8 @@ def _available(request: BackfillRequest, instrument: Instrument, now: int) -> tu
         return None, _why_nothing(request, instrument, now)
     if request.window.start < kept_from >= life_start(instrument, step):
         return window, (
-            f"the venue tells {request.dataset.name} of the last {days_kept} days: the backfill of {instrument.name} "
-            f"begins at {format_moment(window.start)}"
+            f"the venue tells {request.dataset.name} of the last {offer.days_kept} days: "
+            f"the backfill of {instrument.name} begins at {format_moment(window.start)}"
         )
     if request.window.start < life_start(instrument, step):
         return window, (
@@ -113,9 +113,9 @@ def _why_nothing(request: BackfillRequest, instrument: Instrument, now: int) -> 
         return f"{nothing}: the venue's history begins at {format_moment(instrument.listed_at)}"
     if instrument.expires_at is not None and instrument.expires_at <= request.window.start:
         return f"{nothing}: it expired at {format_moment(instrument.expires_at)}"
-    days_kept = offer_of(request.dataset).days_kept
-    if days_kept is not None and request.window.end <= now - days_kept * MICROSECONDS_PER_DAY:
-        return f"{nothing}: the venue tells {request.dataset.name} of the last {days_kept} days"
+    offer = offer_of(request.dataset)
+    if request.window.end <= offer.kept_from(now):
+        return f"{nothing}: the venue tells {request.dataset.name} of the last {offer.days_kept} days"
     return f"{nothing}: no row of {request.resolution} both begins there and is over at {format_moment(now)}"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tapekeeper.backfill.offers import offer_of
+from tapekeeper.backfill.offers import leaves_out_for_good, offer_of
 from tapekeeper.clock import MICROSECONDS_PER_SECOND, format_moment, now_microseconds
 from tapekeeper.model.repair import RepairSummary
 from tapekeeper.model.series import DERIBIT_OPTION_TRADES
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
 
     from tapekeeper.backfill.runner import WorkerTools
+    from tapekeeper.model.series import Dataset
     from tapekeeper.settings import Settings
     from tapekeeper.store.repair_claims import Claim
 
@@ -33,7 +34,7 @@ class GapRepair:
         self._by = by
         self._settings = settings
         self._rule = PermanentRule(
-            permanent_after=round(settings.repair.permanent_after_hours * 3_600 * MICROSECONDS_PER_SECOND),
+            permanent_after=_permanent_after(claim.dataset, settings),
             pause=round(settings.repair.attempt_pause_minutes * 60 * MICROSECONDS_PER_SECOND),
         )
         self._requests_before = tools.requests_made()
@@ -66,8 +67,9 @@ class GapRepair:
     def _fetch(self) -> Fetched:
         if self._claim.dataset == DERIBIT_OPTION_TRADES:
             return fetch_trades(self._tools, self._claim)
-        rows_per_chunk = offer_of(self._claim.dataset).rows_per_chunk(self._settings)
-        return fetch_rows(self._tools, self._claim, rows_per_chunk)
+        offer = offer_of(self._claim.dataset)
+        kept_from = offer.kept_from(now_microseconds())
+        return fetch_rows(self._tools, self._claim, offer.rows_per_chunk(self._settings), kept_from=kept_from)
 
     def _settle(self, cursor: Cursor, fetched: Fetched, asked_at: int) -> RepairSummary | None:
         """Write the rest of the rows and what became of the gap in one transaction; None: look again."""
@@ -123,3 +125,9 @@ class GapRepair:
         return RepairSummary(
             repaired, permanent, postponed, skipped, rows_found=found, requests=self._requests, troubles=troubles
         )
+
+
+def _permanent_after(dataset: Dataset, settings: Settings) -> int:
+    """Return how far apart two empty answers have to be, in microseconds; where nothing is told later, at all."""
+    hours = 0.0 if leaves_out_for_good(dataset) else settings.repair.permanent_after_hours
+    return round(hours * 3_600 * MICROSECONDS_PER_SECOND)

@@ -179,8 +179,8 @@ def kept_fresh(cursor: Cursor, dataset: Dataset) -> list[tuple[str, Resolution, 
     keep the series fresh that are followed without an end.
 
     The start lies `LOOK_BACK_DAYS` before the newest row, or at the first followed day that was never planned: rows
-    that another backfill brought are no reason to forget what lies before them. What is delisted is left out: the
-    venue knows it no more.
+    that another backfill brought are no reason to forget what lies before them. What is delisted, or expired
+    more than a day ago, is left out: the venue knows it no more.
     """
     cursor.execute(
         """
@@ -209,7 +209,8 @@ def kept_fresh(cursor: Cursor, dataset: Dataset) -> list[tuple[str, Resolution, 
         JOIN series USING (series_id)
         JOIN instruments USING (instrument_id)
         JOIN series_totals USING (series_id)
-        WHERE dataset = %(dataset)s AND coalesce(delisted_at, 'infinity') > clock_timestamp()
+        WHERE dataset = %(dataset)s
+            AND least(delisted_at, expires_at + interval '1 day', 'infinity') > clock_timestamp()
         ORDER BY name, resolution_seconds
         """,
         {"dataset": dataset.name, "look_back_days": LOOK_BACK_DAYS},

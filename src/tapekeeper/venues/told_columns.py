@@ -158,13 +158,13 @@ def _check_moments(moments: Int64Column, window: Window, resolution: Resolution)
     strays = moments[(moments < window.start - step) | (moments >= window.end)]
     if len(strays):
         raise WindowMismatch(
-            f"{len(strays)} of {len(moments)} candles lie outside the asked window {window},"
+            f"{len(strays)} of {len(moments)} rows lie outside the asked window {window},"
             f" such as {format_moment(int(strays[0]))}"
         )
     off_grid = moments[moments % step != 0]
     if len(off_grid):
         raise WindowMismatch(
-            f"{len(off_grid)} of {len(moments)} candles do not begin on a multiple of {resolution},"
+            f"{len(off_grid)} of {len(moments)} rows do not lie on a multiple of {resolution},"
             f" such as {format_moment(int(off_grid[0]))}"
         )
     descents = np.flatnonzero(np.diff(moments) <= 0)
@@ -178,7 +178,7 @@ def _check_moments(moments: Int64Column, window: Window, resolution: Resolution)
 def _log_unfinished(count: int, resolution: Resolution) -> None:
     if count > 1:
         log.warning(
-            "left out %d candles of %s that are not over yet: at most one can be, so the clocks differ",
+            "left out %d rows of %s that are not over yet: at most one can be, so the clocks differ",
             count,
             resolution,
         )

@@ -75,9 +75,7 @@ def test_the_open_candle_is_left_out_until_the_instant_it_closes() -> None:
 def test_more_than_one_open_candle_is_said_aloud(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         assert len(parse(good(4), now=(START_MS + STEP_MS) * 1_000).rows) == 1
-    assert caplog.messages == [
-        "left out 3 candles of 1m that are not over yet: at most one can be, so the clocks differ"
-    ]
+    assert caplog.messages == ["left out 3 rows of 1m that are not over yet: at most one can be, so the clocks differ"]
 
 
 def test_the_one_candle_before_the_window_that_we_asked_for_is_left_out() -> None:
@@ -92,7 +90,7 @@ def test_the_one_candle_before_the_window_that_we_asked_for_is_left_out() -> Non
 def test_candles_of_another_window_are_a_mismatch(shift: int) -> None:
     result = good(4)
     result["ticks"] = [tick + shift for tick in result["ticks"]]
-    with pytest.raises(WindowMismatch, match=r"of 4 candles lie outside the asked window \[2024-06-15T12:00:00Z, "):
+    with pytest.raises(WindowMismatch, match=r"of 4 rows lie outside the asked window \[2024-06-15T12:00:00Z, "):
         parse(result)
 
 
@@ -101,7 +99,7 @@ def test_candles_off_the_grid_are_a_mismatch() -> None:
     result["ticks"][2] += 1
     with pytest.raises(WindowMismatch) as raised:
         parse(result)
-    assert str(raised.value) == ("1 of 4 candles do not begin on a multiple of 1m, such as 2024-06-15T12:02:00.001000Z")
+    assert str(raised.value) == ("1 of 4 rows do not lie on a multiple of 1m, such as 2024-06-15T12:02:00.001000Z")
 
 
 @pytest.mark.parametrize(
