@@ -9,7 +9,7 @@ import pytest
 
 from tapekeeper.backfill.listings import VENUES, sync_instruments
 from tapekeeper.errors import InvariantBroken
-from tapekeeper.model.instrument import Instrument
+from tapekeeper.model.instrument import Instrument, Listing
 from tapekeeper.settings import BinanceUmSettings, DatabaseSettings, DeribitSettings, Settings
 from tapekeeper.store.catalogue import ListingChange, replace_listing
 from tapekeeper.store.database import Database
@@ -34,8 +34,12 @@ def perpetual(name: str, *, expires_at: int | None = None) -> Instrument:
     return Instrument("venue", name, "perpetual", name, listed_at=NOW - 900 * HOUR, expires_at=expires_at)
 
 
+def listing(*instruments: Instrument) -> Listing:
+    return Listing(instruments, frozenset(instrument.name for instrument in instruments))
+
+
 def change(database: Database, *names: str, now: int = NOW) -> ListingChange:
-    return database.run(lambda cursor: replace_listing(cursor, "venue", map(perpetual, names), now=now))
+    return database.run(lambda cursor: replace_listing(cursor, "venue", listing(*map(perpetual, names)), now=now))
 
 
 def delisted(url: str) -> dict[str, bool]:
@@ -53,11 +57,18 @@ def test_what_is_gone_is_delisted_and_what_is_back_is_not(database: Database, da
 def test_what_expired_is_not_delisted_and_other_venues_are_left_alone(database: Database, database_url: str) -> None:
     expiring = [perpetual(name, expires_at=NOW + HOUR) for name in ("X", "Y", "Z")]
     elsewhere = Instrument("elsewhere", "A", "perpetual", "A", listed_at=NOW)
-    database.run(lambda cursor: replace_listing(cursor, "elsewhere", [elsewhere], now=NOW))
-    database.run(lambda cursor: replace_listing(cursor, "venue", expiring, now=NOW))
+    database.run(lambda cursor: replace_listing(cursor, "elsewhere", listing(elsewhere), now=NOW))
+    database.run(lambda cursor: replace_listing(cursor, "venue", listing(*expiring), now=NOW))
     assert change(database, "A", now=NOW + 2 * HOUR).delisted == 0
     assert not any(delisted(database_url).values())
     assert query(database_url, "SELECT delisted_at FROM instruments WHERE venue = 'elsewhere'") == [(None,)]
+
+
+def test_what_is_listed_and_cannot_be_understood_is_not_delisted(database: Database, database_url: str) -> None:
+    change(database, "A", "B", "C")
+    partly = Listing((perpetual("A"), perpetual("B")), frozenset({"A", "B", "C"}))
+    database.run(lambda cursor: replace_listing(cursor, "venue", partly, now=NOW))
+    assert not any(delisted(database_url).values())
 
 
 def test_a_list_that_cannot_be_whole_changes_nothing(database: Database, database_url: str) -> None:

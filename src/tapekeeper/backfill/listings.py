@@ -31,9 +31,9 @@ def sync_instruments(settings: Settings, venue: str) -> ListingChange:
     tools = tools_for(dataset, settings, Priority.LIVE)(_nothing)
     try:
         tools.database.run(lambda cursor: check_schema(cursor.connection))
-        listed = tools.venue.listed()
+        listing = tools.venue.listing()
         return tools.database.run(
-            lambda cursor: catalogue.replace_listing(cursor, venue, listed, now=now_microseconds())
+            lambda cursor: catalogue.replace_listing(cursor, venue, listing, now=now_microseconds())
         )
     finally:
         tools.close()

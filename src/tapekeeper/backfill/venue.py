@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from tapekeeper.model.answer import Answer, Rows
-    from tapekeeper.model.instrument import Instrument
+    from tapekeeper.model.instrument import Instrument, Listing
     from tapekeeper.model.resolution import Resolution
     from tapekeeper.model.series import Dataset
     from tapekeeper.model.window import Window
@@ -21,7 +21,7 @@ class RowVenue(Protocol):
         """Return the instrument; raise RequestRejected if there is none of this name."""
         ...
 
-    def listed(self) -> list[Instrument]:
+    def listing(self) -> Listing:
         """Return all instruments that live."""
         ...
 

@@ -31,3 +31,13 @@ class Instrument:
         """Return from the listing to the expiry or `now`, whichever comes first; None before the listing."""
         end = min(now, self.expires_at or FOREVER)
         return Window(self.listed_at, end) if self.listed_at < end else None
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """All instruments of a venue that live, as it lists them."""
+
+    instruments: tuple[Instrument, ...]
+    """Those that could be understood."""
+    names: frozenset[str]
+    """Of all that are listed: one that cannot be understood today is not delisted."""

@@ -8,7 +8,7 @@ from psycopg2.extras import execute_values
 
 from tapekeeper.clock import from_microseconds, to_microseconds
 from tapekeeper.errors import InvariantBroken
-from tapekeeper.model.instrument import Instrument
+from tapekeeper.model.instrument import Instrument, Listing
 from tapekeeper.model.resolution import Resolution
 from tapekeeper.model.series import Series
 
@@ -73,7 +73,7 @@ def save_instruments(cursor: Cursor, instruments: Iterable[Instrument]) -> None:
     execute_values(cursor, _SAVE_INSTRUMENTS, rows, page_size=_PAGE)
 
 
-def replace_listing(cursor: Cursor, venue: str, listed: Iterable[Instrument], *, now: int) -> ListingChange:
+def replace_listing(cursor: Cursor, venue: str, listing: Listing, *, now: int) -> ListingChange:
     """Bring the instruments of a venue up to date by the whole list of those that live.
 
     One that is listed no more before its expiry is delisted from now on; one that is back is not.
@@ -81,15 +81,13 @@ def replace_listing(cursor: Cursor, venue: str, listed: Iterable[Instrument], *,
     Args:
         cursor: of the writer.
         venue: whose list it is.
-        listed: all instruments that live.
+        listing: all instruments that live.
         now: in microseconds since 1970.
 
     Raises:
         InvariantBroken: the list lacks more than half of those that should live: it cannot be whole.
     """
-    instruments = list(listed)
-    names = [instrument.name for instrument in instruments]
-    asked = {"venue": venue, "names": names, "now": from_microseconds(now)}
+    asked = {"venue": venue, "names": sorted(listing.names), "now": from_microseconds(now)}
     cursor.execute(_LIVING, asked)
     ((living, gone, known),) = cursor.fetchall()
     if gone > living / 2:
@@ -97,11 +95,11 @@ def replace_listing(cursor: Cursor, venue: str, listed: Iterable[Instrument], *,
             f"the list of {venue} lacks {gone} of {living} instruments that should live, so it is not believed: "
             "look at what the venue answers"
         )
-    save_instruments(cursor, instruments)
+    save_instruments(cursor, listing.instruments)
     cursor.execute(_DELIST, asked)
     delisted = cursor.rowcount
     cursor.execute(_LIST_AGAIN, asked)
-    return ListingChange(len(names), len(names) - known, delisted, cursor.rowcount)
+    return ListingChange(len(listing.names), len(listing.names) - known, delisted, cursor.rowcount)
 
 
 def ensure_series(cursor: Cursor, dataset: Dataset, instrument: Instrument, resolution: Resolution) -> Series:

@@ -29,15 +29,22 @@ class ListingParser:
         self.left_out = 0
         """Instruments so far that cannot be understood, such as those that are announced but not dated yet."""
 
+    def names(self, result: object) -> frozenset[str]:
+        """Return the names of all that are listed, also of those that cannot be understood.
+
+        Raises:
+            ParseFailure: the answer is not of the documented shape.
+        """
+        names = (row.get("symbol") for row in _rows(result) if isinstance(row, dict))
+        return frozenset(name for name in names if isinstance(name, str))
+
     def instruments(self, result: object) -> dict[str, Instrument]:
         """Return the instruments by name.
 
         Raises:
             ParseFailure: the answer is not of the documented shape.
         """
-        listed = result.get("symbols") if isinstance(result, dict) else None
-        if not isinstance(listed, list):
-            raise ParseFailure(f"the list of instruments of Binance lacks 'symbols': {reprlib.repr(result)}")
+        listed = _rows(result)
         understood = [instrument for instrument in map(_instrument, listed) if instrument is not None]
         left_out = len(listed) - len(understood)
         if left_out:
@@ -46,6 +53,13 @@ class ListingParser:
             )
         self.left_out += left_out
         return {instrument.name: instrument for instrument in understood}
+
+
+def _rows(result: object) -> list[object]:
+    listed = result.get("symbols") if isinstance(result, dict) else None
+    if not isinstance(listed, list):
+        raise ParseFailure(f"the list of instruments of Binance lacks 'symbols': {reprlib.repr(result)}")
+    return listed
 
 
 def _instrument(row: object) -> Instrument | None:

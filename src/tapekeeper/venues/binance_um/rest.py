@@ -12,6 +12,7 @@ from tapekeeper.clock import MICROSECONDS_PER_MILLISECOND, now_microseconds
 from tapekeeper.errors import RequestRejected
 from tapekeeper.model.answer import Answer
 from tapekeeper.model.candle import Candles
+from tapekeeper.model.instrument import Listing
 from tapekeeper.model.open_interest import OpenInterest
 from tapekeeper.model.series import BINANCE_UM_OPEN_INTEREST
 from tapekeeper.venues.binance_um.decisions import Decisions, Reply
@@ -66,9 +67,11 @@ class BinanceUmRest:
             self._listed = self.listing_parser.instruments(reply.result)
         return self._listed
 
-    def listed(self) -> list[Instrument]:
-        """Return all instruments that live."""
-        return list(self.instruments().values())
+    def listing(self) -> Listing:
+        """Return all instruments that live (exchangeInfo)."""
+        result = self._ask("exchangeInfo", {}, LISTING_WEIGHT).result
+        instruments = self.listing_parser.instruments(result)
+        return Listing(tuple(instruments.values()), self.listing_parser.names(result))
 
     def instrument(self, name: str) -> Instrument:
         """Return one instrument.

@@ -52,6 +52,17 @@ class ListingParser:
         """
         return self._each(result, _instrument)
 
+    def names(self, result: object) -> frozenset[str]:
+        """Return the names in a result of public/get_instruments, also of lines that cannot be understood.
+
+        Raises:
+            ParseFailure: the result is no list.
+        """
+        if not isinstance(result, list):
+            raise ParseFailure(f"a list was expected, not {type(result).__name__}")
+        names = (line.get("instrument_name") for line in result if isinstance(line, dict))
+        return frozenset(name for name in names if isinstance(name, str))
+
     def book_summaries(self, result: object) -> list[BookSummary]:
         """Return the lines of a result of public/get_book_summary_by_currency.
 

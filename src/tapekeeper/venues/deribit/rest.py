@@ -13,6 +13,7 @@ from tapekeeper.clock import MICROSECONDS_PER_MILLISECOND, now_microseconds
 from tapekeeper.errors import ParseFailure, RequestRejected, TapekeeperError
 from tapekeeper.model.answer import Answer
 from tapekeeper.model.candle import Candles
+from tapekeeper.model.instrument import Listing
 from tapekeeper.venues.deribit.decisions import Reply, UnknownInstrument, decide
 from tapekeeper.venues.deribit.limits import CANDLES_PER_REQUEST, REQUEST_WEIGHT, resolution_name
 from tapekeeper.venues.deribit.listings import ListingParser
@@ -89,9 +90,10 @@ class DeribitRest:
         now = min(reply.answered_at or now_microseconds(), now_microseconds())
         return self.candle_parser.parse(reply.result, grid, resolution, now)
 
-    def listed(self) -> list[Instrument]:
-        """Return all instruments that live."""
-        return self.instruments("any")
+    def listing(self) -> Listing:
+        """Return all instruments that live (public/get_instruments)."""
+        result = self._instruments({"currency": "any", "expired": "false"})
+        return Listing(tuple(self.listing_parser.instruments(result)), self.listing_parser.names(result))
 
     def rows(self, _dataset: Dataset, instrument_name: str, window: Window, resolution: Resolution) -> Answer[Candles]:
         """Return what is backfilled from here, which is candles; see `candles`."""
@@ -108,8 +110,10 @@ class DeribitRest:
         parameters: dict[str, str | int] = {"currency": currency, "expired": "true" if expired else "false"}
         if kind is not None:
             parameters["kind"] = kind
-        reply = self._ask("public/get_instruments", parameters, self._instruments_budgets)
-        return self.listing_parser.instruments(reply.result)
+        return self.listing_parser.instruments(self._instruments(parameters))
+
+    def _instruments(self, parameters: Mapping[str, str | int]) -> object:
+        return self._ask("public/get_instruments", parameters, self._instruments_budgets).result
 
     def instrument(self, name: str) -> Instrument:
         """Return one instrument, living or expired (public/get_instrument).
