@@ -19,6 +19,9 @@ from tapekeeper_airflow.dag import new_dag
 from tapekeeper_airflow.edge import errors_as_task_states, settings_of_task
 from tapekeeper_airflow.form import typed_into
 
+RUNS_AT_ONCE = 16
+"""Runs that somebody triggered must not keep those of the clock waiting, nor they them; what works at once is limited
+by Airflow's places for tasks."""
 _log = logging.getLogger(__name__)
 
 
@@ -35,7 +38,7 @@ def backfill_dag(
     With a schedule, the runs that nobody triggered fetch what is new for the followed series instead.
     """
     form, tags = _form(dataset, instruments, start), ["backfill", dataset.venue]
-    with new_dag(dag_id, description, schedule=schedule, params=form, max_active_runs=4, tags=tags) as dag:
+    with new_dag(dag_id, description, schedule=schedule, params=form, max_active_runs=RUNS_AT_ONCE, tags=tags) as dag:
         series = _plan_task(dataset, is_scheduled_too=schedule is not None)()
         _work_task().expand(series=series) >> _summary_task()()
         if schedule is not None:
