@@ -297,15 +297,21 @@ def test_the_report_fits_every_width(
 
 def test_the_page_fits_every_width(api_server: ApiServer, browser: webdriver.Chrome, module_database_url: str) -> None:
     add_series(module_database_url, "BTC-PERPETUAL", first=datetime(2024, 5, 1, tzinfo=UTC), rows=ROWS)
+    add_days(module_database_url, "BTC-PERPETUAL", days=40, lacking={3: 700})
+    add_gap(module_database_url, "BTC-PERPETUAL", days_ago=3, missing=700, state="open")
     log_in(browser, api_server)
     browser.get(f"{api_server.url}/api/data_status/widget")
     widget = Widget(browser)
-    for width in (360, 768, 1024, 1920):
+    for width in (360, 768, 1024, 1280, 1920):
         size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
         browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
         widget.wait_for(lambda: widget.text("scraper-updated").startswith("Updated"), "numbers")
         overflow = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
         assert browser.execute_script(overflow) == 0, f"the page is wider than {width} pixels"
+        assert browser.execute_script(CUT_OFF) == [], f"something is cut off at {width} pixels"
+    states = [element.text for element in browser.find_elements(By.CSS_SELECTOR, "#dataset-rows td[data-label=State]")]
+    assert states[0] == "STALE / STOPPED"
+    assert set(states[1:]) == {"NOT USED"}, "of what nobody asked for nothing is stale"
 
 
 def test_the_button_is_reached_with_the_keyboard_alone(

@@ -8,11 +8,13 @@ const NONE = "–";
 const RUNNING = "RUNNING";
 const STOPPED = "STALE / STOPPED";
 const UNKNOWN = "UNKNOWN";
+const UNUSED = "NOT USED";
 const CHECKS = { green: "GREEN", warning: "WARNING", red: "RED", failed: "NOT DONE", running: "CHECKING" };
 const PILLS = {
   [RUNNING]: "running",
   [STOPPED]: "stopped",
   [UNKNOWN]: "unknown",
+  [UNUSED]: "unknown",
   [CHECKS.green]: "running",
   [CHECKS.warning]: "warning",
   [CHECKS.red]: "stopped",
@@ -82,6 +84,11 @@ function setPill(element, text) {
 function pillText(status) {
   if (!status.ok) return UNKNOWN;
   return status.is_running ? RUNNING : STOPPED;
+}
+
+// Of what nobody asked for nothing can be stale.
+function datasetPillText(dataset) {
+  return dataset.ok && dataset.series_count === 0 ? UNUSED : pillText(dataset);
 }
 
 function showBox(status) {
@@ -200,7 +207,7 @@ function datasetRow(dataset) {
   row.dataset.dataset = dataset.dataset;
   row.append(
     datasetName(dataset),
-    cell("State", pill(pillText(dataset))),
+    cell("State", pill(datasetPillText(dataset))),
     cell("Rows", whole.format(dataset.rows_total), "number"),
     cell("Days", whole.format(dataset.days_covered), "number"),
     cell("Newest event (UTC)", newest(dataset), "moment"),
