@@ -13,21 +13,16 @@ from tapekeeper.errors import RequestRejected, WindowMismatch
 from tapekeeper.http.client import HttpClient
 from tapekeeper.http.rate_budget import Priority
 from tapekeeper.http.rate_limit import RateLimit
-from tapekeeper.http.request_log import RequestRecord
 from tapekeeper.model.window import Window
 from tapekeeper.settings import HttpSettings
 from tapekeeper.store.rate_budgets import LocalRateBudget
 from tapekeeper.venues.deribit.rest import DeribitRest
 from tapekeeper.venues.deribit.trades import TradeAnswer, VenueTrade
+from tests.support.granting import NoLog
 from tests.support.simulator import Simulator
 
 NAME: Final = "ETH-PERPETUAL"
 HOUR: Final = 3_600_000_000
-
-
-class NoLog:
-    def record(self, record: RequestRecord) -> None:
-        """Keep nothing."""
 
 
 @pytest.fixture

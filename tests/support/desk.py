@@ -41,13 +41,13 @@ from tapekeeper.store.database import Database
 from tapekeeper.store.rate_budgets import LocalRateBudget
 from tapekeeper.store.ticks import write_ticks
 from tapekeeper.venues.deribit.rest import DeribitRest
+from tests.support.granting import NoLog
 from tests.support.ticks import check_account
 from tests.support.truth import held_candles, true_candles
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tapekeeper.http.request_log import RequestRecord
     from tapekeeper.model.backfill import RunSummary
     from tapekeeper.model.quality import QualitySummary
     from tapekeeper.model.repair import RepairSummary
@@ -119,7 +119,7 @@ class Desk:
         """
         budget = LocalRateBudget(RateLimit("deribit.rest", permits_per_second=1_000, burst=1_000))
         with (
-            HttpClient(HttpSettings(), "deribit", self.simulator.base_url, budget, _NoLog(), Priority.LIVE) as client,
+            HttpClient(HttpSettings(), "deribit", self.simulator.base_url, budget, NoLog(), Priority.LIVE) as client,
             closing(Database(self.url, prepare=ticks.INCOMING_TABLES)) as database,
         ):
             rest = DeribitRest(client, budget)
@@ -224,8 +224,3 @@ class Desk:
                 return list(cursor.fetchall())
 
             return database.run(fetch)
-
-
-class _NoLog:
-    def record(self, record: RequestRecord) -> None:
-        """Keep nothing."""

@@ -14,8 +14,9 @@ from tapekeeper.model.window import Window
 from tapekeeper.venues.binance_um.limits import OPEN_INTEREST_PER_REQUEST, parse_period
 from tapekeeper.venues.binance_um.open_interest import parse_open_interest
 from tests.support.binance_answers import LONG_AFTER, START_MS
+from tests.support.granting import Budget
 from tests.support.payloads import recorded
-from tests.unit.venues.test_binance_um_rest import Budget, venue
+from tests.unit.venues.test_binance_um_rest import venue
 
 PERIOD = Resolution(300)
 STEP_MS = 300_000

@@ -13,7 +13,6 @@ import pytest
 from tapekeeper.errors import BadData, ConfigInvalid, InvariantBroken, ParseFailure, RequestRejected, WindowMismatch
 from tapekeeper.http.client import HttpClient
 from tapekeeper.http.rate_budget import Priority
-from tapekeeper.http.request_log import RequestRecord
 from tapekeeper.model.resolution import Resolution
 from tapekeeper.model.window import Window
 from tapekeeper.settings import BinanceUmSettings, HttpSettings
@@ -21,33 +20,12 @@ from tapekeeper.venues.binance_um.klines import parse_klines
 from tapekeeper.venues.binance_um.limits import CANDLES_PER_REQUEST, INTERVALS, parse_interval, weight_limit
 from tapekeeper.venues.binance_um.rest import BinanceUmRest
 from tests.support.binance_answers import LONG_AFTER, MINUTE, START_MS, STEP_MS, klines, symbol, window
+from tests.support.granting import Budget, NoLog
 from tests.support.payloads import recorded
 from tests.support.scripted_server import ScriptedServer, http_answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-
-class Budget:
-    """Grants everything and counts it."""
-
-    def __init__(self) -> None:
-        self.taken = 0.0
-
-    def acquire(self, weight: float, priority: Priority) -> float:
-        self.taken += weight
-        return 0.0
-
-    def pause(self, seconds: float) -> None:
-        raise AssertionError("nothing here is spent")
-
-    def slow_down(self, retry_after_seconds: float | None) -> None:
-        raise AssertionError("nothing here is limited")
-
-
-class NoLog:
-    def record(self, record: RequestRecord) -> None:
-        """Keep nothing."""
 
 
 @contextmanager

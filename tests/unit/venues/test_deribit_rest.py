@@ -14,12 +14,12 @@ from tapekeeper.clock import now_microseconds
 from tapekeeper.errors import ConfigInvalid, ParseFailure, RequestRejected, WindowMismatch
 from tapekeeper.http.client import HttpClient
 from tapekeeper.http.rate_budget import Priority
-from tapekeeper.http.request_log import RequestRecord
 from tapekeeper.model.resolution import Resolution
 from tapekeeper.model.window import Window
 from tapekeeper.settings import HttpSettings
 from tapekeeper.venues.deribit.rest import DeribitRest
 from tests.support.deribit_answers import LONG_AFTER, MINUTE, OPTION, PERPETUAL, START_MS, STEP_MS, good, window
+from tests.support.granting import Budget, NoLog
 from tests.support.scripted_server import ScriptedServer, http_answer
 
 NOT_FOUND = http_answer(
@@ -27,28 +27,6 @@ NOT_FOUND = http_answer(
     b'{"error":{"code":-32602,"message":"Invalid params",'
     b'"data":{"reason":"instrument not found","param":"instrument_name"}}}',
 )
-
-
-class Budget:
-    """Grants everything and counts it."""
-
-    def __init__(self) -> None:
-        self.taken = 0.0
-
-    def acquire(self, weight: float, priority: Priority) -> float:
-        self.taken += weight
-        return 0.0
-
-    def pause(self, seconds: float) -> None:
-        raise AssertionError("nothing here is spent")
-
-    def slow_down(self, retry_after_seconds: float | None) -> None:
-        raise AssertionError("nothing here is limited")
-
-
-class NoLog:
-    def record(self, record: RequestRecord) -> None:
-        """Keep nothing."""
 
 
 class Venue:
