@@ -45,7 +45,7 @@ class BackfillJob:
             RequestRejected: the venue does not know an instrument.
         """
         self._database.run(lambda cursor: check_schema(cursor.connection))
-        tools = tools_for(request.dataset, self._settings, self._priority)(_nothing)
+        tools = tools_for(request.dataset, self._settings, self._priority)()
         try:
             return make_plan(self._database, tools.venue, request, self._settings, now=now_microseconds())
         finally:
@@ -189,7 +189,3 @@ class _ProgressLog:
                 _log.info("%d candles so far, now at %s %s", self._rows, chunk.instrument_name, chunk.window)
             if self._onward is not None:
                 self._onward(chunk, rows)
-
-
-def _nothing() -> None:
-    """Stand in where no lease has to be renewed."""

@@ -28,7 +28,7 @@ def sync_instruments(settings: Settings, venue: str) -> ListingChange:
         Stop: a person has to change something first.
     """
     dataset = next(dataset for dataset in DATASETS.values() if dataset.venue == venue)
-    tools = tools_for(dataset, settings, Priority.LIVE)(_nothing)
+    tools = tools_for(dataset, settings, Priority.LIVE)()
     try:
         tools.database.run(lambda cursor: check_schema(cursor.connection))
         listing = tools.venue.listing()
@@ -37,7 +37,3 @@ def sync_instruments(settings: Settings, venue: str) -> ListingChange:
         )
     finally:
         tools.close()
-
-
-def _nothing() -> None:
-    """Stand in where no lease has to be renewed."""

@@ -61,9 +61,12 @@ class WorkerTools:
 
 
 class MakeTools(Protocol):
-    """Makes the tools of one worker; `while_waiting` is called before every try and during every wait."""
+    """Makes the tools of one worker; `while_waiting` is called before every try and during every wait.
 
-    def __call__(self, while_waiting: Callable[[], None]) -> WorkerTools:
+    Whoever holds no lease that has to be renewed leaves it out.
+    """
+
+    def __call__(self, while_waiting: Callable[[], None] = ...) -> WorkerTools:
         """Return new tools."""
         ...
 

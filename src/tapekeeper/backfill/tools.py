@@ -37,7 +37,15 @@ def tools_for(dataset: Dataset, settings: Settings, priority: Priority) -> MakeT
     desk = _DESKS[dataset.venue](settings)
     # One for all workers: while the database is away their sum must stay below the share of one process.
     local = local_share(desk.limit)
-    return lambda while_waiting: _make(desk, settings, priority, while_waiting, local)
+
+    def make(while_waiting: Callable[[], None] = _nothing) -> WorkerTools:
+        return _make(desk, settings, priority, while_waiting, local)
+
+    return make
+
+
+def _nothing() -> None:
+    """Stand in where no lease has to be renewed."""
 
 
 def open_database(settings: Settings, *, application_name: str, prepare: str = "SELECT") -> Database:

@@ -155,7 +155,7 @@ class RepairJob:
 
     def _tools_of(self, dataset: Dataset) -> WorkerTools:
         if dataset.venue not in self._tools:
-            self._tools[dataset.venue] = tools_for(dataset, self._settings, Priority.REPAIR)(_nothing)
+            self._tools[dataset.venue] = tools_for(dataset, self._settings, Priority.REPAIR)()
         return self._tools[dataset.venue]
 
     def __enter__(self) -> Self:
@@ -171,10 +171,6 @@ class RepairJob:
         for tools in self._tools.values():
             tools.close()
         self._database.close()
-
-
-def _nothing() -> None:
-    """Stand in where no lease has to be renewed: the lock of a gap lives as long as the connection."""
 
 
 def _unheard(_tried: int, _total: int) -> None:

@@ -98,7 +98,7 @@ class Refetch:
         drawn = _draw(cursor, scope)
         if not drawn:
             return Findings(0, 0, {"windows": 0})
-        tools = tools_for(scope.dataset, scope.settings, Priority.REPAIR)(_nothing)
+        tools = tools_for(scope.dataset, scope.settings, Priority.REPAIR)()
         compare = _compare_trades if scope.dataset is DERIBIT_OPTION_TRADES else partial(_compare_rows, scope)
         checked, not_told = 0, 0
         wrong: list[dict[str, object]] = []
@@ -201,7 +201,3 @@ def _difference(names: tuple[str, ...], held: Row, told: Row | None) -> dict[str
         "held": {name: value for name, value in zip(names, held, strict=True) if name in differing},
         "told": {name: value for name, value in zip(names, told, strict=True) if name in differing},
     }
-
-
-def _nothing() -> None:
-    """Stand in where no lease has to be renewed."""

@@ -18,6 +18,7 @@ from tapekeeper.clock import MICROSECONDS_PER_SECOND, now_microseconds, to_micro
 from tapekeeper.errors import AuthRejected, ConfigInvalid, RequestRejected
 from tapekeeper.http.decision import Decision, GiveUp, Ok, RetryAfter
 from tapekeeper.http.retry import retry_after_seconds
+from tapekeeper.venues.excerpt import excerpt, shown
 
 LIMITED_CODES: Final = frozenset({-1003, -1008, -1015})
 """TOO_MANY_REQUESTS, REQUEST_THROTTLED, TOO_MANY_ORDERS."""
@@ -40,7 +41,6 @@ SPENT_SHARE: Final = 0.98
 """Of the minute's weight: beyond it everybody waits for the next minute. Our own pace alone stays below; others behind
 the same address count too."""
 _MINUTE: Final = 60
-_EXCERPT_CHARACTERS: Final = 200
 
 
 class UnknownSymbol(RequestRejected):
@@ -120,15 +120,8 @@ def _error_of(result: object, body: bytes) -> tuple[int | None, str]:
     """Return the venue's error code, if the answer is an error, and words for what came."""
     code = result.get("code") if isinstance(result, dict) else None
     if isinstance(result, dict) and isinstance(code, int) and code < 0:
-        return code, _shown(f"{code} {result.get('msg')}")
-    excerpt = _shown(body[: 4 * _EXCERPT_CHARACTERS].decode("utf-8", "replace"))
-    return None, f"the answer was {excerpt or 'an empty body'}"
-
-
-def _shown(text: str) -> str:
-    """Keep what a log line and a database text can hold: one line, no control characters, not too long."""
-    line = "".join(character for character in " ".join(text.split()) if character.isprintable())
-    return line if len(line) <= _EXCERPT_CHARACTERS else f"{line[:_EXCERPT_CHARACTERS]}..."
+        return code, shown(f"{code} {result.get('msg')}")
+    return None, f"the answer was {excerpt(body)}"
 
 
 def _clock_of(told: Mapping[str, str]) -> int | None:

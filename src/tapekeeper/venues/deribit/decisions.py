@@ -17,6 +17,7 @@ from tapekeeper.clock import now_microseconds
 from tapekeeper.errors import AuthRejected, RequestRejected
 from tapekeeper.http.decision import Decision, GiveUp, Ok, RetryAfter
 from tapekeeper.http.retry import retry_after_seconds
+from tapekeeper.venues.excerpt import excerpt, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +32,6 @@ AUTH_CODES: Final = frozenset({13004, 13009, 13021, 13778})
 UNKNOWN_INSTRUMENT_CODES: Final = frozenset({10020, 13020})
 """invalid_instrument_name, not_found."""
 INVALID_PARAMETERS: Final = -32602
-EXCERPT_CHARACTERS: Final = 200
 
 _NO_NUMBERS = re.compile(rb"(?<=[\[,:\s])-?(?:NaN|Infinity|[0-9.]+[eE]\+?[0-9]{3,})(?=[\s,\]}])")
 """What a sloppy serialiser writes where a number should be; as text it costs its own row, not the whole answer."""
@@ -99,7 +99,7 @@ def _is_unknown_instrument(code: int | None, error: object) -> bool:
 def _reason(error: object, body: bytes) -> str:
     """Return the venue's error in words, such as `-32602 Invalid params: instrument not found (instrument_name)`."""
     if not isinstance(error, dict):
-        return f"not a JSON-RPC answer: {_excerpt(body)}"
+        return f"not a JSON-RPC answer: {excerpt(body)}"
     words = f"{error.get('code')} {error.get('message')}"
     data = error.get("data")
     if isinstance(data, dict):
@@ -107,18 +107,7 @@ def _reason(error: object, body: bytes) -> str:
         words += f" ({data['param']})" if "param" in data else ""
     elif data is not None:
         words += f": {data}"
-    return _shown(words)
-
-
-def _excerpt(body: bytes) -> str:
-    # Four bytes is the longest that one character takes.
-    return _shown(body[: 4 * EXCERPT_CHARACTERS].decode("utf-8", "replace")) or "an empty body"
-
-
-def _shown(text: str) -> str:
-    """Keep what a log line and a database text can hold: one line, no control characters, not too long."""
-    line = "".join(character for character in " ".join(text.split()) if character.isprintable())
-    return line if len(line) <= EXCERPT_CHARACTERS else f"{line[:EXCERPT_CHARACTERS]}..."
+    return shown(words)
 
 
 def _moment(value: object) -> int | None:
