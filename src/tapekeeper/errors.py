@@ -9,7 +9,8 @@
     ├── BadData                        the answer cannot be believed: quarantine, count, ask again a few times
     │   ├── ParseFailure               not JSON, or not of the documented shape
     │   ├── WindowMismatch             rows of another window than the one asked for
-    │   └── InvariantBroken            a row that contradicts itself, such as high < low
+    │   ├── InvariantBroken            a row that contradicts itself, such as high < low
+    │   └── ArchiveDefect              a file of an archive that is not there, or not what its checksum says
     └── Stop                           a person has to change something first
         ├── ConfigInvalid              a setting or a parameter is wrong
         ├── RequestRejected            the venue refuses this request for good
@@ -21,6 +22,11 @@ A message says what is wrong, with which value, and what to do.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class TapekeeperError(Exception):
@@ -65,6 +71,15 @@ class WindowMismatch(BadData):
 
 class InvariantBroken(BadData):
     """A row that contradicts itself, such as a high below its low."""
+
+
+class ArchiveDefect(BadData):
+    """A file of an archive that is not there, is not what its checksum says, or cannot be read."""
+
+    def __init__(self, message: str, *, evidence: Mapping[str, object]) -> None:
+        """`evidence` is kept with the gap: the file, what its checksum says, and what came."""
+        super().__init__(message)
+        self.evidence = evidence
 
 
 class Stop(TapekeeperError):

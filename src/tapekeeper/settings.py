@@ -42,6 +42,10 @@ def _http_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _optional_http_url(value: str) -> str:
+    return _http_url(value) if value else value
+
+
 def _websocket_url(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in {"ws", "wss"} or not parts.netloc:
@@ -51,6 +55,7 @@ def _websocket_url(value: str) -> str:
 
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+OptionalHttpUrl = Annotated[str, AfterValidator(_optional_http_url)]
 WebSocketUrl = Annotated[str, AfterValidator(_websocket_url)]
 
 
@@ -99,6 +104,29 @@ class BinanceUmSettings(Concern):
     """Base of the REST interface; `/fapi/v1/...` is appended."""
     weight_per_minute: int = Field(default=2400, ge=20, le=1_000_000)
     """What the venue grants to our address, by the weights of its methods; going on beyond it ends in a ban."""
+
+
+class BinanceArchiveSettings(Concern):
+    """Binance's public archive of files."""
+
+    url: OptionalHttpUrl = "https://data.binance.vision"
+    """Base of the archive; `/data/futures/um/...` is appended. Empty: nothing is taken from files."""
+    requests_per_second: float = Field(default=10.0, gt=0, le=1000)
+    """Pace for all processes together; the archive publishes no limit."""
+    recheck_hours: float = Field(default=24.0, ge=0)
+    """How long after a look at the checksum of a loaded file the next one follows: files are replaced later."""
+
+
+class CryptoDataDownloadSettings(Concern):
+    """The venue CryptoDataDownload."""
+
+    url: HttpUrl = "https://api.cryptodatadownload.com"
+    """Base of the REST interface; `/v1/data/...` is appended."""
+    api_key: SecretStr | None = None
+    """Of a subscription; without it nothing can be asked."""
+    calls_per_hour: int = Field(default=400, ge=2, le=100_000)
+    """What the venue grants within any hour: users report 400 to 800. Half may go out at once, the rest follows at an
+    even pace."""
 
 
 class HttpSettings(Concern):
@@ -166,6 +194,8 @@ class Settings(Concern):
     reader_database: ReaderDatabaseSettings = ReaderDatabaseSettings()
     deribit: DeribitSettings = DeribitSettings()
     binance_um: BinanceUmSettings = BinanceUmSettings()
+    binance_archive: BinanceArchiveSettings = BinanceArchiveSettings()
+    cryptodatadownload: CryptoDataDownloadSettings = CryptoDataDownloadSettings()
     http: HttpSettings = HttpSettings()
     backfill: BackfillSettings = BackfillSettings()
     quality: QualitySettings = QualitySettings()
@@ -232,7 +262,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         first = error.errors(include_url=False, include_context=False)[0]
         concern, field = str(first["loc"][0]), str(first["loc"][1])
         variable = f"{PREFIX}{concern}_{field}".upper()
-        shown = "" if "url" in field else f"={values[concern][field]!r}"
+        shown = "" if "url" in field or "key" in field else f"={values[concern][field]!r}"
         raise ConfigInvalid(f"{variable}{shown}: {first['msg'].removeprefix('Value error, ')}") from None
 
 

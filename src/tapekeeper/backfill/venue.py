@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from tapekeeper.model.agg_trade import AggTrades
     from tapekeeper.model.answer import Answer, Rows
+    from tapekeeper.model.archive import ArchiveFile, VerifiedFile
     from tapekeeper.model.instrument import Instrument, Listing
     from tapekeeper.model.resolution import Resolution
     from tapekeeper.model.series import Dataset
@@ -30,9 +33,37 @@ class RowVenue(Protocol):
         ...
 
 
+class ScheduleVenue(Protocol):
+    """What a backfill needs where each instrument has an interval of its own, which may change."""
+
+    def schedule(self, instrument: Instrument, window: Window) -> Sequence[tuple[Window, Resolution]]:
+        """Return which interval held when, ascending and without a break, over all of a window."""
+        ...
+
+
+class ArchiveVenue(Protocol):
+    """What a backfill needs from an archive of files."""
+
+    def checksum(self, file: ArchiveFile) -> str:
+        """Return the SHA-256 that is published for a file now; raise ArchiveDefect if there is none."""
+        ...
+
+    def fetch(self, file: ArchiveFile) -> AbstractContextManager[VerifiedFile]:
+        """Fetch a file for as long as the context lasts; raise ArchiveDefect unless it is what its checksum says."""
+        ...
+
+
 class TradeVenue(Protocol):
-    """What a repair of trades needs from a venue."""
+    """What a repair of options' trades needs from a venue."""
 
     def trades_by_instrument(self, name: str, start_seq: int, end_seq: int) -> Iterator[TradeAnswer]:
         """Yield what the venue tells of the trades from one number to another, both included."""
+        ...
+
+
+class AggTradeVenue(Protocol):
+    """What a repair of aggregate trades needs from a venue."""
+
+    def agg_trades_by_id(self, name: str, first: int, last: int) -> Iterator[Answer[AggTrades]]:
+        """Yield what the venue tells of the aggregate trades from one id to another, both included, page by page."""
         ...

@@ -26,6 +26,13 @@ class Mode(StrEnum):
     FULL_REFRESH = "full refresh"
 
 
+class Source(StrEnum):
+    """Where the rows of a chunk are fetched from."""
+
+    REST = "rest"
+    ARCHIVE = "archive"
+
+
 @dataclass(frozen=True, slots=True)
 class BackfillRequest:
     """One asked-for backfill, already checked."""
@@ -34,6 +41,7 @@ class BackfillRequest:
     instruments: tuple[str, ...]
     window: Window
     resolution: Resolution
+    """0 where the data have none, or each instrument its own."""
     direction: Direction = Direction.NEWEST_FIRST
     mode: Mode = Mode.MISSING_ONLY
     keep_fresh: bool = False
@@ -41,15 +49,24 @@ class BackfillRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedChunk:
+    """A window that is fetched and committed as a whole."""
+
+    window: Window
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
 class InstrumentPlan:
-    """What a backfill will do for one instrument."""
+    """What a backfill will do for one series of an instrument."""
 
     instrument: Instrument
+    resolution: Resolution
     window: Window | None
     """The part of the asked window that the venue can have: inside the instrument's life and before now."""
-    chunks: tuple[Window, ...]
+    chunks: tuple[PlannedChunk, ...]
     rows_expected: int
-    """Grid points of `window`."""
+    """Grid points of `window`; 0 where the series has no grid, so that nobody knows."""
     rows_missing: int
     """Grid points of `window` that are not held."""
     note: str | None = None
@@ -114,6 +131,8 @@ class Chunk:
     window: Window
     attempts: int
     """Tries so far, this one included."""
+    resolution: Resolution
+    source: Source
 
 
 @dataclass(frozen=True, slots=True)

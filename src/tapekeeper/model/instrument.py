@@ -7,7 +7,8 @@ from typing import Literal
 
 from tapekeeper.model.window import Window
 
-InstrumentKind = Literal["perpetual", "future", "option", "spot", "combo"]
+InstrumentKind = Literal["perpetual", "future", "option", "option_chain", "spot", "combo"]
+"""An option chain is all options of a currency, where a venue tells them together."""
 
 FOREVER = 32_503_680_000_000_000
 """3000-01-01 in microseconds: where the life of an instrument without an expiry ends."""

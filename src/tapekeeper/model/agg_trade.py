@@ -1,0 +1,60 @@
+"""Aggregate trades travel as columns: one numpy array each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from tapekeeper.model.candle import Float64Column, Int64Column
+
+    BoolColumn = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AggTrades:
+    """n aggregate trades of one instrument, ascending by id, each id once; times never descend.
+
+    An aggregate trade sums up what one taker took at one price within a moment. All columns have shape (n,).
+    `event_time` is in microseconds since 1970, `price` in the quote currency, `quantity` in the base currency. The ids
+    of aggregate trades have no hole; those of the trades in them (`first_trade_id` to `last_trade_id`) do.
+    """
+
+    agg_trade_id: Int64Column
+    event_time: Int64Column
+    price: Float64Column
+    quantity: Float64Column
+    first_trade_id: Int64Column
+    last_trade_id: Int64Column
+    is_buyer_maker: BoolColumn
+    """True where the taker sold."""
+
+    def __len__(self) -> int:
+        return len(self.agg_trade_id)
+
+    @property
+    def moments(self) -> Int64Column:
+        """When they happened; several may share a moment."""
+        return self.event_time
+
+    def select(self, mask: npt.NDArray[np.bool_]) -> AggTrades:
+        """Return the trades where the mask, of shape (n,), is true."""
+        return AggTrades(
+            self.agg_trade_id[mask],
+            self.event_time[mask],
+            self.price[mask],
+            self.quantity[mask],
+            self.first_trade_id[mask],
+            self.last_trade_id[mask],
+            self.is_buyer_maker[mask],
+        )
+
+    @classmethod
+    def empty(cls) -> AggTrades:
+        """Return no trades at all."""
+        whole, real = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float64)
+        return cls(whole, whole, real, real, whole, whole, np.empty(0, dtype=np.bool_))
