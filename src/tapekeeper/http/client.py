@@ -93,6 +93,7 @@ class HttpClient:
         weight: float,
         decide: Decide,
         further_budgets: Sequence[RateBudget] = (),
+        headers: Mapping[str, str] | None = None,
     ) -> object:
         """Ask until there is an answer, and return what `decide` made of it.
 
@@ -103,6 +104,7 @@ class HttpClient:
             weight: permits that it takes from the client's budget.
             decide: tells what status, headers and body mean.
             further_budgets: other limits that this method counts against; one permit of each is taken.
+            headers: further ones, such as a key; they are in no record and no message.
 
         Raises:
             RateLimited: we asked too often.
@@ -118,7 +120,7 @@ class HttpClient:
             for budget, permits in budgets:
                 self._take(budget, permits, method)
             self._on_wait()
-            status, decision = self._try_once(method, path, parameters, weight, decide, attempt)
+            status, decision = self._try_once(method, path, parameters, weight, decide, attempt, headers)
             if isinstance(decision, Ok):
                 return decision.payload
             if isinstance(decision, GiveUp):
@@ -132,10 +134,17 @@ class HttpClient:
             self._wait(pause)
 
     def _try_once(
-        self, method: str, path: str, parameters: Mapping[str, str | int], weight: float, decide: Decide, attempt: int
+        self,
+        method: str,
+        path: str,
+        parameters: Mapping[str, str | int],
+        weight: float,
+        decide: Decide,
+        attempt: int,
+        headers: Mapping[str, str] | None,
     ) -> tuple[int | None, Ok | RetryAfter | GiveUp]:
         requested_at, started = now_microseconds(), time.monotonic()
-        answer = self._transport.get(path, parameters)
+        answer = self._transport.get(path, parameters, headers)
         latency = time.monotonic() - started
         if isinstance(answer, Answer):
             status, size = answer.status, len(answer.body)

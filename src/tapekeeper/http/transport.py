@@ -65,8 +65,15 @@ class Transport:
         self._session = _new_session()
         self._opened_at = time.monotonic()
 
-    def get(self, path: str, parameters: Mapping[str, str | int]) -> Answer | NoAnswer:
+    def get(
+        self, path: str, parameters: Mapping[str, str | int], headers: Mapping[str, str] | None = None
+    ) -> Answer | NoAnswer:
         """Send one GET request.
+
+        Args:
+            path: of the address, with a slash at its start.
+            parameters: of the query.
+            headers: further ones, such as a key; nothing of them is told anywhere.
 
         Raises:
             ConfigInvalid: the base URL cannot be an address.
@@ -77,6 +84,7 @@ class Transport:
             with self._session.get(
                 self._base_url + path,
                 params=dict(parameters),
+                headers=headers,
                 timeout=self._timeout_seconds,
                 allow_redirects=False,
                 stream=True,

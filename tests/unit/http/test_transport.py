@@ -42,6 +42,17 @@ def test_the_request_names_us_and_carries_the_parameters() -> None:
     assert USER_AGENT.startswith("tapekeeper/")
 
 
+def test_further_headers_go_with_one_request_only() -> None:
+    with ScriptedServer(http_answer(200)) as server:
+        transport = Transport(server.base_url, LONG)
+        try:
+            transport.get("/path", {}, {"Authorization": "Token secret"})
+            transport.get("/path", {})
+        finally:
+            transport.close()
+    assert ["Authorization: Token secret" in request for request in server.requests] == [True, False]
+
+
 def test_a_compressed_body_is_decompressed() -> None:
     answer = ask(http_answer(200, gzip.compress(b"x" * 1_000_000), "Content-Encoding: gzip\r\n"))
     assert isinstance(answer, Answer)
