@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tapekeeper.model.answer import Answer
     from tapekeeper.model.candle import Candles, Float64Column
     from tapekeeper.model.resolution import Resolution
@@ -39,16 +41,26 @@ def believe_candles(
         InvariantBroken: the open times do not ascend.
     """
     values = {name: getattr(candles, name) for name in VALUES}
-    low, high = values["low"], values["high"]
-    told.doubt(high < low, "high {high!r} is below low {low!r}", values)
-    for name in ("open", "close"):
-        outside = (values[name] < low) | (values[name] > high)
-        told.doubt(outside, f"{name} {{{name}!r}} is outside low {{low!r}} and high {{high!r}}", values)
+    doubt_shape(told, values)
     for name in PRICES:
         told.doubt(values[name] <= 0, f"{name} {{{name}!r}} is not above zero", values)
     for name in ("volume", "cost"):
         told.doubt(values[name] < 0, f"{name} {{{name}!r}} is below zero", values)
     return told.believe(candles, window, resolution, latest=now - resolution.microseconds)
+
+
+def doubt_shape(told: ToldColumns, values: Mapping[str, Float64Column]) -> None:
+    """Put candles aside whose open or close is outside of their low and high.
+
+    Args:
+        told: what the candles were read from.
+        values: columns by name, the four prices among them.
+    """
+    low, high = values["low"], values["high"]
+    told.doubt(high < low, "high {high!r} is below low {low!r}", values)
+    for name in ("open", "close"):
+        outside = (values[name] < low) | (values[name] > high)
+        told.doubt(outside, f"{name} {{{name}!r}} is outside low {{low!r}} and high {{high!r}}", values)
 
 
 def count_long_numbers(candles: Candles) -> int:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import reprlib
+from datetime import date
 from typing import TYPE_CHECKING, Final, Protocol, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from tapekeeper.clock import MICROSECONDS_PER_MILLISECOND, MILLISECONDS_MAXIMUM, format_moment
+from tapekeeper.clock import MICROSECONDS_PER_MILLISECOND, MILLISECONDS_MAXIMUM, day_start, format_moment
 from tapekeeper.errors import InvariantBroken, WindowMismatch
 from tapekeeper.model.answer import Answer, RejectedRow, Rows
 from tapekeeper.model.candle import Float64Column, Int64Column
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 COUNT_END: Final = 2**31
 """Counts are stored in 32 bits."""
+
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 log = logging.getLogger(__name__)
 
@@ -58,10 +62,18 @@ class ToldColumns:
         milliseconds = self.numbers(name)
         usable = (milliseconds == np.floor(milliseconds)) & (milliseconds >= 0) & (milliseconds < MILLISECONDS_MAXIMUM)
         for row in np.flatnonzero(~usable):
-            self._reasons.setdefault(int(row), f"{name} {reprlib.repr(column[row])} is no time in milliseconds")
+            self.put_aside(int(row), f"{name} {reprlib.repr(column[row])} is no time in milliseconds")
         moments = np.where(usable, milliseconds, -1).astype(np.int64)
         moments[usable] *= MICROSECONDS_PER_MILLISECOND
         return moments
+
+    def days(self, name: str) -> Int64Column:
+        """Return a column of dates, such as "2024-06-16", as the first microseconds of these UTC days."""
+        days = [_day(value) for value in self._told[name]]
+        for row, day in enumerate(days):
+            if day < 0:
+                self.put_aside(row, f"{name} {reprlib.repr(self._told[name][row])} is no date")
+        return np.array(days, dtype=np.int64)
 
     def numbers(self, name: str) -> Float64Column:
         """Return a column of numbers as doubles."""
@@ -80,7 +92,7 @@ class ToldColumns:
         usable = (numbers >= 0) & (numbers == np.floor(numbers)) & (numbers < COUNT_END)
         for row in np.flatnonzero(~usable):
             reason = f"{name} {reprlib.repr(self._told[name][row])} is no count"
-            self._reasons.setdefault(int(row), reason)
+            self.put_aside(int(row), reason)
         return np.where(usable, numbers, 0).astype(np.int64)
 
     def decimals(self, name: str) -> Float64Column:
@@ -93,9 +105,13 @@ class ToldColumns:
         if not finite.all():
             for row in np.flatnonzero(~finite):
                 reason = f"{name} {reprlib.repr(self._told[name][row])} is no finite number"
-                self._reasons.setdefault(int(row), reason)
+                self.put_aside(int(row), reason)
             numbers[~finite] = math.nan
         return numbers
+
+    def put_aside(self, row: int, reason: str) -> None:
+        """Put one row aside; the first reason that was found is the one that is told."""
+        self._reasons.setdefault(row, reason)
 
     def doubt(self, mask: Mask, template: str, values: Mapping[str, Float64Column]) -> None:
         """Put rows aside that contradict themselves.
@@ -107,7 +123,7 @@ class ToldColumns:
         """
         for row in np.flatnonzero(mask):
             row_values = {name: float(column[row]) for name, column in values.items()}
-            self._reasons.setdefault(int(row), template.format(**row_values))
+            self.put_aside(int(row), template.format(**row_values))
 
     def believe(self, rows: RowsT, window: Window, resolution: Resolution, *, latest: int) -> Answer[RowsT]:
         """Return the rows of a window, and apart from them those that contradict themselves.
@@ -128,12 +144,21 @@ class ToldColumns:
         _check_moments(moments[timed], window, resolution)
         unfinished = moments > latest
         _log_unfinished(int(np.sum(unfinished & timed)), resolution)
-        wanted = ~timed | ((moments >= window.start) & ~unfinished)
+        return self.sort_out(rows, ~timed | ((moments >= window.start) & ~unfinished))
+
+    def sort_out(self, rows: RowsT, wanted: Mask) -> Answer[RowsT]:
+        """Return the rows that were wanted, and apart from them those that were put aside.
+
+        Args:
+            rows: every row as it came, read by the methods above.
+            wanted: of shape (n,), true for the rows to return.
+        """
+        moments = rows.moments
         believed = wanted.copy()
         believed[list(self._reasons)] = False
         rejected = tuple(
             RejectedRow(
-                event_time=int(moments[row]) if timed[row] else None,
+                event_time=int(moments[row]) if moments[row] >= 0 else None,
                 reason=self._reasons[row],
                 row={name: column[row] for name, column in self._told.items()},
             )
@@ -151,6 +176,16 @@ def _decimal(value: object) -> float:
         return float(value)
     except ValueError:
         return math.nan
+
+
+def _day(value: object) -> int:
+    """Return the first microsecond of a date that is written as text, -1 where it is none since 1970."""
+    if not isinstance(value, str) or not _DATE.fullmatch(value):
+        return -1
+    try:
+        return day_start(date.fromisoformat(value))
+    except ValueError:
+        return -1
 
 
 def _check_moments(moments: Int64Column, window: Window, resolution: Resolution) -> None:

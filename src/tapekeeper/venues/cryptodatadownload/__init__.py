@@ -1,0 +1,1 @@
+"""CryptoDataDownload: what it allows, what its answers mean, and how they become model objects."""
