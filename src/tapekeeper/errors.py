@@ -10,13 +10,14 @@
     │   ├── ParseFailure               not JSON, or not of the documented shape
     │   ├── WindowMismatch             rows of another window than the one asked for
     │   ├── InvariantBroken            a row that contradicts itself, such as high < low
-    │   └── ArchiveDefect              a file of an archive that is not there, or not what its checksum says
+    │   └── ArchiveDefect              a file of an archive that is not what its checksum says, or cannot be read
+    │       └── FileAbsent             the archive has no such file, or not yet
     └── Stop                           a person has to change something first
         ├── ConfigInvalid              a setting or a parameter is wrong
         ├── RequestRejected            the venue refuses this request for good
         ├── AuthRejected               the venue or the database refuses us
         ├── SchemaTooOld               the database needs `tapekeeper migrate`
-        └── StorageFull                the database has no room left
+        └── StorageFull                the database, or the folder for fetched files, has no room left
 
 A message says what is wrong, with which value, and what to do.
 """
@@ -82,6 +83,10 @@ class ArchiveDefect(BadData):
         self.evidence = evidence
 
 
+class FileAbsent(ArchiveDefect):
+    """A file of an archive, or its checksum, that is not there; it may come later."""
+
+
 class Stop(TapekeeperError):
     """A person has to change something before it makes sense to go on."""
 
@@ -103,4 +108,4 @@ class SchemaTooOld(Stop):
 
 
 class StorageFull(Stop):
-    """The database has no room left; nothing that was committed is lost."""
+    """The database, or the folder for fetched files, has no room left; nothing that was committed is lost."""

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import random
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from tapekeeper.clock import now_microseconds
-from tapekeeper.errors import NetworkFailure, RateLimited, RetryLater, VenueUnavailable
+from tapekeeper.errors import ConfigInvalid, NetworkFailure, RateLimited, RetryLater, Stop, VenueUnavailable
 from tapekeeper.http.decision import Decision, GiveUp, Ok, RetryAfter
 from tapekeeper.http.request_log import Outcome, RequestLog, RequestRecord
 from tapekeeper.http.retry import pause_seconds
-from tapekeeper.http.transport import Answer, Transport
+from tapekeeper.http.transport import Answer, Downloaded, Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
-    from typing import Self
+    from typing import BinaryIO, Self
 
     from tapekeeper.http.rate_budget import Priority, RateBudget
+    from tapekeeper.http.transport import NoAnswer
     from tapekeeper.settings import HttpSettings
 
     Decide = Callable[[int, Mapping[str, str], bytes], Decision]
+    Send = Callable[[], Answer | Downloaded | NoAnswer]
 
 WAIT_PIECE_SECONDS: Final = 1.0
 """Longest sleep before `on_wait` is called again."""
@@ -114,19 +117,63 @@ class HttpClient:
             Stop: `decide` gave up; the error is the one that it names.
         """
         budgets = [*((budget, 1.0) for budget in further_budgets), (self._budget, weight)]
-        attempt = 0
+        question = _Question(method, parameters, weight, budgets)
+        return self._until_answered(question, lambda: self._transport.get(path, parameters, headers), decide)
+
+    def download(
+        self,
+        method: str,
+        path: str,
+        target: BinaryIO,
+        decide: Decide,
+        *,
+        parameters: Mapping[str, str],
+        bytes_maximum: int,
+    ) -> object:
+        """Fetch a file, again where that helps; one permit of the client's budget for each try.
+
+        Args:
+            method: what is fetched, for records and messages; the address has no place there.
+            path: of the address, with a slash at its start.
+            target: takes the file; each try begins it anew.
+            decide: tells what every other status than 200 means.
+            parameters: what is told of the request in the records; nothing of it is sent.
+            bytes_maximum: a longer file is refused.
+
+        Returns:
+            `Downloaded`, or what `decide` made of another answer.
+
+        Raises:
+            Everything that `get` raises, and
+            StorageFull: the file cannot be written.
+        """
+        renewed_at = time.monotonic()
+
+        def on_part() -> None:
+            nonlocal renewed_at
+            if time.monotonic() - renewed_at >= WAIT_PIECE_SECONDS:
+                self._on_wait()
+                renewed_at = time.monotonic()
+
+        question = _Question(method, parameters, 1.0, [(self._budget, 1.0)])
+        return self._until_answered(
+            question, lambda: self._transport.download(path, target, on_part, bytes_maximum), decide
+        )
+
+    def _until_answered(self, question: _Question, send: Send, decide: Decide) -> object:
+        method, attempt = question.method, 0
         while True:
             attempt += 1
-            for budget, permits in budgets:
+            for budget, permits in question.budgets:
                 self._take(budget, permits, method)
             self._on_wait()
-            status, decision = self._try_once(method, path, parameters, weight, decide, attempt, headers)
+            status, decision = self._try_once(question, send, decide, attempt)
             if isinstance(decision, Ok):
                 return decision.payload
             if isinstance(decision, GiveUp):
                 raise decision.error(f"{self._venue} refuses {method} with HTTP {status}: {decision.reason}")
             if decision.limited:
-                for budget, _ in budgets:
+                for budget, _ in question.budgets:
                     budget.slow_down(decision.seconds)
             pause = pause_seconds(self._settings, attempt, decision.seconds, self._jitter())
             if attempt >= self._settings.attempts_maximum or pause > self._settings.inline_wait_longest_seconds:
@@ -134,43 +181,46 @@ class HttpClient:
             self._wait(pause)
 
     def _try_once(
-        self,
-        method: str,
-        path: str,
-        parameters: Mapping[str, str | int],
-        weight: float,
-        decide: Decide,
-        attempt: int,
-        headers: Mapping[str, str] | None,
+        self, question: _Question, send: Send, decide: Decide, attempt: int
     ) -> tuple[int | None, Ok | RetryAfter | GiveUp]:
         requested_at, started = now_microseconds(), time.monotonic()
-        answer = self._transport.get(path, parameters, headers)
-        latency = time.monotonic() - started
-        if isinstance(answer, Answer):
-            status, size = answer.status, len(answer.body)
-            decision = decide(answer.status, answer.headers, answer.body)
-        else:
-            status, size = None, 0
-            decision = RetryAfter(None, answer.reason, limited=False)
-        if isinstance(decision, Ok) and decision.pause_seconds > 0:
-            self._budget.pause(decision.pause_seconds)
-        outcome, reason = _outcome(decision)
+        try:
+            answer = send()
+        except ConfigInvalid:
+            # Nothing was sent.
+            raise
+        except BaseException as error:
+            # What is broken off between two parts was sent all the same.
+            seconds = time.monotonic() - started
+            reason = f"broken off: {type(error).__name__}"
+            self._record(question, attempt, requested_at, seconds, _Judged(None, 0, GiveUp(reason, Stop)))
+            raise
+        seconds = time.monotonic() - started
+        judged = _judge(answer, decide)
+        if isinstance(judged.decision, Ok) and judged.decision.pause_seconds > 0:
+            self._budget.pause(judged.decision.pause_seconds)
+        self._record(question, attempt, requested_at, seconds, judged)
+        return judged.status, judged.decision
+
+    def _record(
+        self, question: _Question, attempt: int, requested_at: int, latency_seconds: float, judged: _Judged
+    ) -> None:
+        outcome, reason = _outcome(judged.decision)
         self._log.record(
             RequestRecord(
                 venue=self._venue,
-                method=method,
-                parameters=dict(parameters),
+                method=question.method,
+                parameters=dict(question.parameters),
                 requested_at=requested_at,
-                status=status,
+                status=judged.status,
                 outcome=outcome,
                 reason=reason,
-                weight=weight,
-                latency_seconds=latency,
-                bytes=size,
+                weight=question.weight,
+                latency_seconds=latency_seconds,
+                bytes=judged.size_bytes,
                 attempt=attempt,
             )
         )
-        return status, decision
 
     def _take(self, budget: RateBudget, permits: float, method: str) -> None:
         waited = 0.0
@@ -204,6 +254,36 @@ class HttpClient:
         if status is None:
             return NetworkFailure(message, after_seconds=after_seconds)
         return VenueUnavailable(message, after_seconds=after_seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What is asked, whatever becomes of it."""
+
+    method: str
+    parameters: Mapping[str, str | int]
+    """As they are recorded."""
+    weight: float
+    """Permits that it takes from the client's own budget."""
+    budgets: Sequence[tuple[RateBudget, float]]
+    """Every budget that it counts against, with its permits."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What came of one try."""
+
+    status: int | None
+    size_bytes: int
+    decision: Decision
+
+
+def _judge(answer: Answer | Downloaded | NoAnswer, decide: Decide) -> _Judged:
+    if isinstance(answer, Answer):
+        return _Judged(answer.status, len(answer.body), decide(answer.status, answer.headers, answer.body))
+    if isinstance(answer, Downloaded):
+        return _Judged(200, answer.size_bytes, Ok(answer))
+    return _Judged(None, 0, RetryAfter(None, answer.reason, limited=False))
 
 
 def _outcome(decision: Decision) -> tuple[Outcome, str]:

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import importlib.metadata
 import socket
 import ssl
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import requests
 import requests.adapters
 import urllib3.exceptions
 
-from tapekeeper.errors import ConfigInvalid
+from tapekeeper.errors import ConfigInvalid, StorageFull
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import BinaryIO
 
 CONNECTION_LIFETIME_SECONDS: Final = 600.0
 """Connections are renewed after this; Deribit ends them after 15 minutes (connection management, best practices)."""
 BODY_BYTES_MAXIMUM: Final = 64 * 1024 * 1024
 """The longest answer known is Deribit's list of all instruments, 5.1 MB."""
 PART_BYTES: Final = 256 * 1024
+SLOWEST_BYTES_PER_SECOND: Final = 64 * 1024
+"""A download that is slower over all of its time is broken off; 1 GB then takes four and a half hours."""
+ReceivedT = TypeVar("ReceivedT")
 USER_AGENT: Final = f"tapekeeper/{importlib.metadata.version('tapekeeper')}"
 
 
@@ -34,6 +39,15 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Downloaded:
+    """A whole body that went to a file."""
+
+    sha256: str
+    """64 hexadecimal digits."""
+    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +92,45 @@ class Transport:
         Raises:
             ConfigInvalid: the base URL cannot be an address.
         """
+        return self._send(path, parameters, headers, self._answer)
+
+    def download(
+        self, path: str, target: BinaryIO, on_part: Callable[[], None], bytes_maximum: int
+    ) -> Downloaded | Answer | NoAnswer:
+        """Send one GET request, and write the body to a file, byte for byte, if its status is 200.
+
+        Only the parts have a timeout; the whole has to keep the pace of `SLOWEST_BYTES_PER_SECOND`.
+
+        Args:
+            path: of the address, with a slash at its start.
+            target: is emptied first; half a body may be left in it.
+            on_part: called after each part; what it raises ends the request.
+            bytes_maximum: a longer body is none.
+
+        Returns:
+            `Answer` where the status is another than 200.
+
+        Raises:
+            ConfigInvalid: the base URL cannot be an address.
+            StorageFull: the file cannot be written.
+        """
+
+        def receive(response: requests.Response, started: float) -> Downloaded | Answer:
+            if response.status_code != requests.codes.ok:
+                return self._answer(response, started)
+            return self._write(response, started, target, on_part, bytes_maximum)
+
+        # A file's bytes are what its checksum is of.
+        return self._send(path, {}, {"Accept": "*/*", "Accept-Encoding": "identity"}, receive)
+
+    def _send(
+        self,
+        path: str,
+        parameters: Mapping[str, str | int],
+        headers: Mapping[str, str] | None,
+        receive: Callable[[requests.Response, float], ReceivedT],
+    ) -> ReceivedT | NoAnswer:
+        """Send a request, and return what `receive` makes of the answer and of when it was asked for."""
         self._renew_connections()
         started = time.monotonic()
         try:
@@ -89,8 +142,7 @@ class Transport:
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                body = self._read(response, started + 2 * self._timeout_seconds)
-                return Answer(response.status_code, response.headers, body)
+                return receive(response, started)
         except requests.exceptions.InvalidURL:
             raise ConfigInvalid(f"{self._base_url!r} cannot be an address: type one like https://host:port") from None
         except (requests.RequestException, urllib3.exceptions.HTTPError, _BodyError) as error:
@@ -106,6 +158,32 @@ class Transport:
             self._session = _new_session()
             self._opened_at = time.monotonic()
 
+    def _answer(self, response: requests.Response, started: float) -> Answer:
+        body = self._read(response, started + 2 * self._timeout_seconds)
+        return Answer(response.status_code, response.headers, body)
+
+    def _write(
+        self,
+        response: requests.Response,
+        started: float,
+        target: BinaryIO,
+        on_part: Callable[[], None],
+        bytes_maximum: int,
+    ) -> Downloaded:
+        checksum, size = hashlib.sha256(), 0
+        _write_to(target, None)
+        while part := response.raw.read1(PART_BYTES, decode_content=False):
+            checksum.update(part)
+            size += len(part)
+            if size > bytes_maximum:
+                raise _BodyError(f"the file is longer than {bytes_maximum:,} bytes")
+            seconds = time.monotonic() - started
+            if seconds > 2 * self._timeout_seconds + size / SLOWEST_BYTES_PER_SECOND:
+                raise _BodyError(f"only {size:,} bytes of the file came within {seconds:.0f} s")
+            _write_to(target, part)
+            on_part()
+        return Downloaded(checksum.hexdigest(), size)
+
     def _read(self, response: requests.Response, deadline: float) -> bytes:
         """Read part by part: a host that drips a byte now and then would never run into the timeout of a part."""
         body = bytearray()
@@ -116,6 +194,24 @@ class Transport:
             if time.monotonic() > deadline:
                 raise _BodyError(f"the answer was not complete within {2 * self._timeout_seconds:g} s")
         return bytes(body)
+
+
+def _write_to(target: BinaryIO, part: bytes | None) -> None:
+    """Write a part of a file, or begin it anew.
+
+    Raises:
+        StorageFull: it cannot be written; the libraries would take that for an error of the network.
+    """
+    try:
+        if part is None:
+            target.seek(0)
+            target.truncate()
+        else:
+            target.write(part)
+    except OSError as error:
+        raise StorageFull(
+            f"a fetched file cannot be written ({error.strerror}): make room in the folder for temporary files"
+        ) from None
 
 
 class _BodyError(Exception):

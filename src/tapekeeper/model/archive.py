@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from tapekeeper.model.answer import Answer, Rows
+    from tapekeeper.model.resolution import Resolution
+    from tapekeeper.model.series import Dataset
     from tapekeeper.model.window import Window
 
 
@@ -20,6 +22,11 @@ class ArchiveFile:
     `data/futures/um/daily/aggTrades/BTCUSDT/BTCUSDT-aggTrades-2024-03-01.zip`."""
     window: Window
     """All that it holds lies in this window."""
+    dataset: Dataset
+    instrument_name: str
+    """As the venue writes it."""
+    resolution: Resolution
+    """Of the series that its rows belong to."""
 
 
 class VerifiedFile(Protocol):
