@@ -18,12 +18,12 @@ from tapekeeper.model.answer import Answer, RejectedRow, Rows
 from tapekeeper.model.candle import Float64Column, Int64Column
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from tapekeeper.model.resolution import Resolution
     from tapekeeper.model.window import Window
 
-    Column = list[object]
+    Column = Sequence[object]
     Mask = npt.NDArray[np.bool_]
 
 COUNT_END: Final = 2**31
@@ -58,11 +58,9 @@ class ToldColumns:
 
     def moments(self, name: str) -> Int64Column:
         """Return a column of milliseconds since 1970 as microseconds."""
-        column = self._told[name]
         milliseconds = self.numbers(name)
         usable = (milliseconds == np.floor(milliseconds)) & (milliseconds >= 0) & (milliseconds < MILLISECONDS_MAXIMUM)
-        for row in np.flatnonzero(~usable):
-            self.put_aside(int(row), f"{name} {reprlib.repr(column[row])} is no time in milliseconds")
+        self._refuse(~usable, name, "no time in milliseconds")
         moments = np.where(usable, milliseconds, -1).astype(np.int64)
         moments[usable] *= MICROSECONDS_PER_MILLISECOND
         return moments
@@ -90,9 +88,7 @@ class ToldColumns:
         """Return a column of whole numbers from 0 on; one that is none is 0, and its row is put aside."""
         numbers = self.numbers(name)
         usable = (numbers >= 0) & (numbers == np.floor(numbers)) & (numbers < COUNT_END)
-        for row in np.flatnonzero(~usable):
-            reason = f"{name} {reprlib.repr(self._told[name][row])} is no count"
-            self.put_aside(int(row), reason)
+        self._refuse(~usable, name, "no count")
         return np.where(usable, numbers, 0).astype(np.int64)
 
     def decimals(self, name: str) -> Float64Column:
@@ -103,11 +99,14 @@ class ToldColumns:
     def _finite(self, name: str, numbers: Float64Column) -> Float64Column:
         finite = np.isfinite(numbers)
         if not finite.all():
-            for row in np.flatnonzero(~finite):
-                reason = f"{name} {reprlib.repr(self._told[name][row])} is no finite number"
-                self.put_aside(int(row), reason)
+            self._refuse(~finite, name, "no finite number")
             numbers[~finite] = math.nan
         return numbers
+
+    def _refuse(self, mask: Mask, name: str, what: str) -> None:
+        """Put rows aside, by a mask of shape (n,), whose value in a column cannot be read."""
+        for row in np.flatnonzero(mask).tolist():
+            self.put_aside(row, f"{name} {reprlib.repr(self._told[name][row])} is {what}")
 
     def put_aside(self, row: int, reason: str) -> None:
         """Put one row aside; the first reason that was found is the one that is told."""
