@@ -94,7 +94,7 @@ class ToldColumns:
     def decimals(self, name: str) -> Float64Column:
         """Return a column of numbers that are written as text, such as "0.01634790", as doubles."""
         column = self._told[name]
-        return self._finite(name, np.array([_decimal(value) for value in column], dtype=np.float64))
+        return self._finite(name, np.array([decimal_of(value) for value in column], dtype=np.float64))
 
     def _finite(self, name: str, numbers: Float64Column) -> Float64Column:
         finite = np.isfinite(numbers)
@@ -167,7 +167,7 @@ class ToldColumns:
         return Answer(rows.select(believed), rejected)
 
 
-def _decimal(value: object) -> float:
+def decimal_of(value: object) -> float:
     """Return a number written as text, NaN where it is none; Python's underscores and words are not a venue's."""
     if not isinstance(value, str) or not value.isascii() or "_" in value:
         return math.nan
