@@ -1,8 +1,8 @@
 """What an answer of CryptoDataDownload means.
 
 It is made with Django REST framework: an error is {"detail": "..."}. Over the calls of an hour it is 429, which tells
-how long to wait in the header Retry-After, in the words "Expected available in 2815 seconds.", or in both. Where nothing
-is held it is 404.
+how long to wait in the header Retry-After, in the words "Expected available in 2815 seconds.", or in both. Where
+nothing is held it is 404.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 KEY_VARIABLE: Final = "TAPEKEEPER_CRYPTODATADOWNLOAD_API_KEY"
 HOW_TO_SET_THE_KEY: Final = f"set {KEY_VARIABLE} to the key of your subscription, or {KEY_VARIABLE}_FILE to its file"
-NOTHING: Final[Mapping[str, object]] = {"result": []}
+NOTHING: Final[Mapping[str, object]] = {"result": [], "pagination": {"has_more": False}}
 """What 404 stands for: an answer without rows."""
 
 _AVAILABLE_IN: Final = re.compile(rb"available in ([0-9]{1,9}(?:\.[0-9]{1,9})?) second")

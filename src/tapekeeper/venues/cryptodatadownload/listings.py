@@ -1,0 +1,72 @@
+"""The list of all options that are told of, and the chains that they make.
+
+The list holds names alone, of options that live and of many that are long expired; most have no rows.
+"""
+
+from __future__ import annotations
+
+import logging
+import reprlib
+from typing import Final
+
+from tapekeeper.clock import MICROSECONDS_PER_DAY, day_start
+from tapekeeper.errors import ParseFailure
+from tapekeeper.model.instrument import Instrument
+from tapekeeper.venues.cryptodatadownload.limits import FIRST_DAY
+from tapekeeper.venues.cryptodatadownload.names import VENUE, parse_option
+
+HISTORY_BEGINS: Final = day_start(FIRST_DAY)
+
+log = logging.getLogger(__name__)
+
+
+class AvailableOptions:
+    """The options of one list.
+
+    Args:
+        result: the venue's, parsed JSON.
+
+    Raises:
+        ParseFailure: the answer is not of the known shape, or names no option at all.
+    """
+
+    def __init__(self, result: object) -> None:
+        listed = result.get("result") if isinstance(result, dict) else None
+        if not isinstance(listed, list) or not listed:
+            raise ParseFailure(f"the list of options should have their names in 'result': {reprlib.repr(result)}")
+        self.names = frozenset(name for name in listed if isinstance(name, str))
+        """All of them, also those that cannot be understood."""
+        understood = [option for name in self.names if (option := parse_option(name, HISTORY_BEGINS)) is not None]
+        self.left_out = sum(not isinstance(name, str) for name in listed) + len(self.names) - len(understood)
+        """How many cannot be understood."""
+        if self.left_out:
+            log.warning("%d of %d options of CryptoDataDownload cannot be understood", self.left_out, len(listed))
+        self._by_currency: dict[str, list[Instrument]] = {}
+        for option in understood:
+            self._by_currency.setdefault(option.currency, []).append(option)
+
+    def names_of(self, currency: str) -> frozenset[str]:
+        """Return the names of the options of a currency; none where it is not known."""
+        return frozenset(option.name for option in self._by_currency.get(currency, ()))
+
+    def chains(self) -> dict[str, Instrument]:
+        """Return the chains by currency.
+
+        A chain ends with the day on which the last of its options expires: nothing can be told of it after that, until
+        the list has later ones.
+        """
+        return {
+            currency: Instrument(
+                venue=VENUE,
+                name=currency,
+                kind="option_chain",
+                currency=currency,
+                listed_at=HISTORY_BEGINS,
+                expires_at=_midnight_after(max(option.expires_at or 0 for option in options)),
+            )
+            for currency, options in sorted(self._by_currency.items())
+        }
+
+
+def _midnight_after(moment: int) -> int:
+    return (moment // MICROSECONDS_PER_DAY + 1) * MICROSECONDS_PER_DAY
