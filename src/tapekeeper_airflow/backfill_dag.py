@@ -9,7 +9,7 @@ from airflow.sdk import DAG, Context, Param, get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from tapekeeper.backfill.job import BackfillJob
-from tapekeeper.backfill.offers import offer_of
+from tapekeeper.backfill.offers import Offer, offer_of
 from tapekeeper.backfill.request import check_request
 from tapekeeper.clock import now_microseconds
 from tapekeeper.http.rate_budget import Priority
@@ -72,9 +72,7 @@ def _form(dataset: Dataset, instruments: list[str], start: str) -> dict[str, Par
             description=f"Names that are not in the list, with commas between, written like {offer.example}.",
             section="What",
         ),
-        "resolution": Param(
-            offer.resolutions[0], type="string", enum=list(offer.resolutions), title="Resolution", section="What"
-        ),
+        **({"resolution": _resolution(offer)} if offer.resolutions else {}),
         "start": Param(
             start,
             type="string",
@@ -107,6 +105,10 @@ def _form(dataset: Dataset, instruments: list[str], start: str) -> dict[str, Par
             section="How",
         ),
     }
+
+
+def _resolution(offer: Offer) -> Param:
+    return Param(offer.resolutions[0], type="string", enum=list(offer.resolutions), title="Resolution", section="What")
 
 
 def _plan_task(dataset: Dataset, *, is_scheduled_too: bool) -> Any:
@@ -182,12 +184,13 @@ def _keep_fresh_task(dataset: Dataset, *, is_triggered_too: bool) -> Any:
     # Never twice at a time: the next turn goes on with what the last one left.
     @task(task_id="keep_fresh", retries=0, max_active_tis_per_dag=1)
     def keep_fresh() -> list[dict[str, object]]:
-        """Fetch what is new of each followed series; fail if something of it failed, so that Airflow shows it."""
+        """Fetch what is new of each followed series, and replaced files anew; fail if something of it failed."""
         context = get_current_context()
         if is_triggered_too and not _is_scheduled(context):
             raise AirflowSkipException("somebody asked for a window: the task plan does the work")
         with errors_as_task_states(), BackfillJob(settings_of_task(), priority=Priority.LIVE) as job:
-            summaries = job.keep_fresh(dataset, f"airflow/{context['dag'].dag_id}", str(context["run_id"]))
+            job_key, turn = f"airflow/{context['dag'].dag_id}", str(context["run_id"])
+            summaries = job.reload_replaced(dataset, job_key, turn) + job.keep_fresh(dataset, job_key, turn)
         return [summary.as_json() for summary in summaries]
 
     return keep_fresh
@@ -205,7 +208,7 @@ def _request(dataset: Dataset, typed: dict[str, Any]) -> BackfillRequest:
         instruments=[*typed["instruments"], *(typed["other_instruments"] or "").split(",")],
         start=typed["start"],
         end=typed["end"] or "now",
-        resolution=typed["resolution"],
+        resolution=typed.get("resolution", ""),
         direction=typed["direction"],
         mode=typed["mode"],
         keep_fresh=typed["keep_fresh"],

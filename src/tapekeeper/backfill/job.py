@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
+from tapekeeper.backfill.offers import offer_of
 from tapekeeper.backfill.plan import make_plan, start_run
+from tapekeeper.backfill.replaced_files import replaced_files, start_reload
 from tapekeeper.backfill.runner import Runner
 from tapekeeper.backfill.tools import open_database, tools_for
 from tapekeeper.clock import now_microseconds
@@ -47,7 +50,7 @@ class BackfillJob:
         self._database.run(lambda cursor: check_schema(cursor.connection))
         tools = tools_for(request.dataset, self._settings, self._priority)()
         try:
-            return make_plan(self._database, tools.venue, request, self._settings, now=now_microseconds())
+            return make_plan(self._database, tools, request, self._settings, now=now_microseconds())
         finally:
             tools.close()
 
@@ -149,6 +152,33 @@ class BackfillJob:
             raise Stop(f"not everything is fresh, {len(troubles)} times something went wrong, first: {troubles[0]}")
         return summaries
 
+    def reload_replaced(self, dataset: Dataset, job_key: str, turn: str) -> list[RunSummary]:
+        """Look at the checksums of loaded files whose turn it is, load those again that were replaced, and return what
+        was done.
+
+        Args:
+            dataset: whose files.
+            job_key: the name of what calls this again and again.
+            turn: the name of this call, the same when it is repeated after a `RetryLater`.
+
+        Raises:
+            RetryLater: the archive cannot be asked now.
+            Stop: a person has to change something first.
+        """
+        if offer_of(dataset).archive is None or not self._settings.binance_archive.url:
+            return []
+        tools = tools_for(dataset, self._settings, self._priority)()
+        try:
+            replaced = replaced_files(self._database, tools.archive(), dataset, self._settings, now=now_microseconds())
+        finally:
+            tools.close()
+        summaries = []
+        for loaded in replaced:
+            _log.warning("%s was replaced since it was loaded: it is loaded again", loaded.name)
+            key = f"{job_key}/{turn}/again/{loaded.name}"
+            summaries.append(self._go_on(self._database.run(partial(start_reload, loaded=loaded, run_key=key))))
+        return summaries
+
     def _freshen(self, request: BackfillRequest, run_key: str) -> RunSummary | None:
         """Fetch what is new of one series; None if nothing is, or if this turn has done it already."""
         if self.find(run_key) is not None:
@@ -186,6 +216,6 @@ class _ProgressLog:
         with self._lock:
             before, self._rows = self._rows, self._rows + rows.fetched
             if before // self._every_rows != self._rows // self._every_rows:
-                _log.info("%d candles so far, now at %s %s", self._rows, chunk.instrument_name, chunk.window)
+                _log.info("%d rows so far, now at %s %s", self._rows, chunk.instrument_name, chunk.window)
             if self._onward is not None:
                 self._onward(chunk, rows)

@@ -6,69 +6,36 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, TypeVar
 
+from tapekeeper.backfill.file_load import FileLoad
+from tapekeeper.backfill.landing import land, settle
+from tapekeeper.backfill.offers import offer_of
 from tapekeeper.errors import BadData, DatabaseUnavailable, RateLimited, RequestRejected, RetryLater
 from tapekeeper.http.client import BudgetExhausted
-from tapekeeper.model.backfill import Chunk, RowCounts
+from tapekeeper.model.backfill import Chunk, RowCounts, Source
+from tapekeeper.model.gap import Cause
 from tapekeeper.store import runs
-from tapekeeper.store.grid_rows import table_named, write_rows
 from tapekeeper.store.quarantine import quarantine
 from tapekeeper.store.runs import LeaseLost
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from psycopg2.extensions import cursor as Cursor
 
-    from tapekeeper.backfill.venue import RowVenue, TradeVenue
+    from tapekeeper.backfill.worker_tools import MakeTools
     from tapekeeper.model.answer import Answer, Rows
-    from tapekeeper.model.backfill import BackfillRequest, Purpose
+    from tapekeeper.model.backfill import BackfillRequest
     from tapekeeper.settings import Settings
-    from tapekeeper.store.database import Database
 
 _BAD_DATA_PAUSE_SECONDS: Final = 1.0
 _DATABASE_PAUSE_SECONDS: Final = 1.0
 _LOOK_AGAIN_LONGEST_SECONDS: Final = 1.0
 _log = logging.getLogger(__name__)
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerTools:
-    """What one worker thread has for itself."""
-
-    database: Database
-    venue: RowVenue
-    trades: TradeVenue | None
-    """None where the venue's trades are not kept."""
-    about_to_fetch: Callable[[Purpose], None]
-    """Told what the next requests are for, such as a chunk."""
-    requests_made: Callable[[], int]
-    """Tells how often the venue was asked so far."""
-    close: Callable[[], None]
-
-    def trade_venue(self) -> TradeVenue:
-        """Return what tells trades by their numbers.
-
-        Raises:
-            RequestRejected: the venue does not.
-        """
-        if self.trades is None:
-            raise RequestRejected("the venue tells no trades by their numbers")
-        return self.trades
-
-
-class MakeTools(Protocol):
-    """Makes the tools of one worker; `while_waiting` is called before every try and during every wait.
-
-    Whoever holds no lease that has to be renewed leaves it out.
-    """
-
-    def __call__(self, while_waiting: Callable[[], None] = ...) -> WorkerTools:
-        """Return new tools."""
-        ...
 
 
 class Runner:
@@ -205,10 +172,7 @@ class _Worker:
     def _fetch_and_commit(self, chunk: Chunk) -> None:
         try:
             self._tools.about_to_fetch(chunk)
-            request = self._request
-            answer = self._tools.venue.rows(request.dataset, chunk.instrument_name, chunk.window, request.resolution)
-            rows = self._patiently(lambda cursor: self._commit(cursor, chunk, answer))
-            self._on_progress(chunk, rows)
+            self._on_progress(chunk, self._load(chunk) if chunk.source is Source.ARCHIVE else self._ask(chunk))
         except _Interrupted as error:
             self._come_back(chunk, error)
         except BadData as error:
@@ -224,6 +188,25 @@ class _Worker:
                 self._come_back(chunk, error)
                 raise
 
+    def _ask(self, chunk: Chunk) -> RowCounts:
+        """Ask the venue for the chunk's window, and commit what it tells."""
+        dataset = self._request.dataset
+        answer = self._tools.venue.rows(dataset, chunk.instrument_name, chunk.window, chunk.resolution)
+        return self._patiently(lambda cursor: self._commit(cursor, chunk, answer))
+
+    def _load(self, chunk: Chunk) -> RowCounts:
+        """Load the chunk's window from the archive, and what is missing there over REST; commit file by file."""
+        load = FileLoad(
+            self._tools,
+            self._request.dataset,
+            chunk,
+            self._settings,
+            self._patiently,
+            renew=lambda cursor: self._renew(cursor, chunk),
+            finish=lambda cursor, rows: runs.finish(cursor, chunk, self._owner, rows),
+        )
+        return load.run()
+
     def _tries_are_used_up(self, error: RetryLater) -> bool:
         """The HTTP client sits out every short wait itself, up to its number of tries: a longer one, and one for our
         own budget, is a request to come back; a shorter one means that the tries are used up.
@@ -237,19 +220,30 @@ class _Worker:
 
     def _commit(self, cursor: Cursor, chunk: Chunk, answer: Answer[Rows]) -> RowCounts:
         """Write good rows, quarantine bad ones, settle the chunk: one transaction."""
-        rows = write_rows(cursor, table_named(self._request.dataset.table), chunk.series_id, answer.rows)
+        is_last_try = chunk.attempts >= self._settings.backfill.attempts_per_chunk
+        quarantine(cursor, chunk.series_id, answer.rejected)
+        rows = RowCounts()
+        if not answer.rejected or is_last_try or offer_of(self._request.dataset).step is None:
+            rows = self._land(cursor, chunk, answer)
         if not answer.rejected:
             runs.finish(cursor, chunk, self._owner, rows)
             return rows
-        quarantine(cursor, chunk.series_id, answer.rejected)
-        rows = replace(rows, fetched=rows.fetched + len(answer.rejected), rejected=len(answer.rejected))
+        rows = replace(rows, fetched=len(answer.rows) + len(answer.rejected), rejected=len(answer.rejected))
         error = f"{len(answer.rejected)} rows are in quarantine, first: {answer.rejected[0].reason}"
-        if chunk.attempts < self._settings.backfill.attempts_per_chunk:
+        if is_last_try:
+            runs.fail(cursor, chunk, self._owner, rows, error=error)
+        else:
             runs.give_back(
                 cursor, chunk, self._owner, rows, error=error, after_seconds=_BAD_DATA_PAUSE_SECONDS, counts=True
             )
-        else:
-            runs.fail(cursor, chunk, self._owner, rows, error=error)
+        return rows
+
+    def _land(self, cursor: Cursor, chunk: Chunk, answer: Answer[Rows]) -> RowCounts:
+        """Write the rows of the whole window; what was told of a series without a grid is told for good."""
+        dataset, series_id, window = self._request.dataset, chunk.series_id, chunk.window
+        rows = land(cursor, dataset, series_id, window, answer.rows, source=Source.REST.value)
+        evidence = {"run_id": chunk.run_id, "rejected": len(answer.rejected)}
+        settle(cursor, dataset, series_id, window, cause=Cause.UNKNOWN, by="backfill", evidence=evidence)
         return rows
 
     def _again_or_fail(self, chunk: Chunk, error: BadData) -> None:
@@ -292,15 +286,18 @@ class _Worker:
         self._renew_if_due()
 
     def _renew_if_due(self) -> None:
-        lease_seconds = self._settings.backfill.lease_seconds
         chunk = self._chunk
-        if chunk is None or time.monotonic() - self._renewed_at < lease_seconds / 3:
+        if chunk is None or time.monotonic() - self._renewed_at < self._settings.backfill.lease_seconds / 3:
             return
         try:
-            self._tools.database.run(lambda cursor: runs.renew(cursor, chunk, self._owner, lease_seconds))
+            self._tools.database.run(lambda cursor: self._renew(cursor, chunk))
         except DatabaseUnavailable as error:
             _log.warning("the lease of %s is not renewed: %s", chunk.window, error)
         self._renewed_at = time.monotonic()
+
+    def _renew(self, cursor: Cursor, chunk: Chunk) -> None:
+        """Keep the chunk; inside a long transaction nobody can take it before its end."""
+        runs.renew(cursor, chunk, self._owner, self._settings.backfill.lease_seconds)
 
     def _patiently(self, work: Callable[[Cursor], Result]) -> Result:
         """Run a transaction, and sit out a database that is away for a short while."""

@@ -5,29 +5,34 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from tapekeeper.backfill.runner import WorkerTools
+from tapekeeper.backfill.worker_tools import Ways, WorkerTools
 from tapekeeper.errors import ConfigInvalid
 from tapekeeper.http.client import HttpClient
+from tapekeeper.store.agg_trades import INCOMING_AGG_TRADES
 from tapekeeper.store.api_requests import ApiRequestLog
 from tapekeeper.store.database import Database
 from tapekeeper.store.grid_rows import INCOMING_GRID_TABLES
 from tapekeeper.store.rate_budgets import ConnectionSlots, DatabaseRateBudget, LocalRateBudget, local_share
 from tapekeeper.store.ticks import INCOMING_TABLES
-from tapekeeper.venues.binance_um.limits import DATA_LIMIT, weight_limit
+from tapekeeper.venues.binance_um.archive import BinanceArchive
+from tapekeeper.venues.binance_um.limits import DATA_LIMIT, FUNDING_LIMIT, archive_limit, weight_limit
 from tapekeeper.venues.binance_um.rest import BinanceUmRest
+from tapekeeper.venues.cryptodatadownload.limits import hourly_limit
+from tapekeeper.venues.cryptodatadownload.rest import CryptoDataDownloadRest
 from tapekeeper.venues.deribit.limits import GET_INSTRUMENTS_LIMIT, rest_limit
 from tapekeeper.venues.deribit.rest import DeribitRest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tapekeeper.backfill.runner import MakeTools
-    from tapekeeper.backfill.venue import RowVenue, TradeVenue
+    from tapekeeper.backfill.worker_tools import MakeTools
     from tapekeeper.http.rate_budget import Priority, RateBudget
     from tapekeeper.http.rate_limit import RateLimit
     from tapekeeper.model.backfill import Purpose
     from tapekeeper.model.series import Dataset
     from tapekeeper.settings import Settings
+
+_PREPARE: Final = "; ".join((INCOMING_GRID_TABLES, INCOMING_TABLES, INCOMING_AGG_TRADES))
 
 
 def tools_for(dataset: Dataset, settings: Settings, priority: Priority) -> MakeTools:
@@ -59,6 +64,18 @@ def open_database(settings: Settings, *, application_name: str, prepare: str = "
 
 
 @dataclass(frozen=True, slots=True)
+class _Lines:
+    """What a desk makes its clients of."""
+
+    client: HttpClient
+    """To the venue's base address."""
+    budget: Callable[[RateLimit], RateBudget]
+    """Makes the budget of a further limit."""
+    further_client: Callable[[str, RateLimit], HttpClient]
+    """Makes a client to another address of the venue, with a limit of its own."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Desk:
     """How one venue is asked."""
 
@@ -66,40 +83,51 @@ class _Desk:
     base_url: str
     limit: RateLimit
     """What every request counts against."""
-    ask: Callable[[HttpClient, Callable[[RateLimit], RateBudget]], tuple[RowVenue, TradeVenue | None]]
-    """Makes the venue's client; further limits get their budgets from the second argument."""
+    ways: Callable[[_Lines], Ways]
+    """Makes the venue's clients."""
     connections_maximum: int | None = None
     """Of all processes together; None where the venue does not count them."""
 
 
 def _deribit(settings: Settings) -> _Desk:
-    def ask(client: HttpClient, budget_of: Callable[[RateLimit], RateBudget]) -> tuple[RowVenue, TradeVenue | None]:
-        rest = DeribitRest(client, budget_of(GET_INSTRUMENTS_LIMIT))
-        return rest, rest
+    def ways(lines: _Lines) -> Ways:
+        rest = DeribitRest(lines.client, lines.budget(GET_INSTRUMENTS_LIMIT))
+        return Ways(rows=rest, trades=rest)
 
     own = settings.deribit
-    return _Desk("deribit", own.rest_url, rest_limit(own), ask, own.connections_maximum)
+    return _Desk("deribit", own.rest_url, rest_limit(own), ways, own.connections_maximum)
 
 
 def _binance_um(settings: Settings) -> _Desk:
-    own = settings.binance_um
-    return _Desk(
-        "binance_um",
-        own.rest_url,
-        weight_limit(own),
-        lambda client, budget_of: (BinanceUmRest(client, own.weight_per_minute, budget_of(DATA_LIMIT)), None),
-    )
+    own, files = settings.binance_um, settings.binance_archive
+
+    def ways(lines: _Lines) -> Ways:
+        budgets = lines.budget(DATA_LIMIT), lines.budget(FUNDING_LIMIT)
+        rest = BinanceUmRest(lines.client, own.weight_per_minute, *budgets)
+        archive = BinanceArchive(lines.further_client(files.url, archive_limit(files))) if files.url else None
+        return Ways(rows=rest, agg_trades=rest, schedules=rest, archive=archive)
+
+    return _Desk("binance_um", own.rest_url, weight_limit(own), ways)
 
 
-_DESKS: Final = {"deribit": _deribit, "binance_um": _binance_um}
+def _cryptodatadownload(settings: Settings) -> _Desk:
+    own = settings.cryptodatadownload
+    key = own.api_key.get_secret_value() if own.api_key else None
+
+    def ways(lines: _Lines) -> Ways:
+        rest = CryptoDataDownloadRest(lines.client, key)
+        return Ways(rows=rest, options=rest)
+
+    return _Desk("cryptodatadownload", own.url, hourly_limit(own), ways)
+
+
+_DESKS: Final = {"deribit": _deribit, "binance_um": _binance_um, "cryptodatadownload": _cryptodatadownload}
 
 
 def _make(
     desk: _Desk, settings: Settings, priority: Priority, while_waiting: Callable[[], None], local: LocalRateBudget
 ) -> WorkerTools:
-    data = open_database(
-        settings, application_name="tapekeeper backfill", prepare=f"{INCOMING_GRID_TABLES}; {INCOMING_TABLES}"
-    )
+    data = open_database(settings, application_name="tapekeeper backfill", prepare=_PREPARE)
     # A permit that a crash forgets costs one request too many; waiting for the disk would cost every request.
     side = open_database(settings, application_name="tapekeeper budget", prepare="SET synchronous_commit = off")
     log = ApiRequestLog(side)
@@ -109,23 +137,34 @@ def _make(
     except BaseException:
         side.close()
         raise
-    client = HttpClient(
-        settings.http,
-        venue=desk.venue,
-        base_url=desk.base_url,
-        budget=DatabaseRateBudget(side, desk.limit, local),
-        log=log,
-        priority=priority,
-        on_wait=while_waiting,
-    )
+    clients: list[HttpClient] = []
+
+    def open_client(base_url: str, budget: RateBudget) -> HttpClient:
+        clients.append(
+            HttpClient(
+                settings.http,
+                venue=desk.venue,
+                base_url=base_url,
+                budget=budget,
+                log=log,
+                priority=priority,
+                on_wait=while_waiting,
+            )
+        )
+        return clients[-1]
 
     def about_to_fetch(purpose: Purpose) -> None:
         log.purpose = purpose
 
     def close() -> None:
-        client.close()
+        for client in clients:
+            client.close()
         data.close()
         side.close()
 
-    venue, trades = desk.ask(client, lambda limit: DatabaseRateBudget(side, limit))
-    return WorkerTools(data, venue, trades, about_to_fetch, lambda: log.count, close)
+    lines = _Lines(
+        client=open_client(desk.base_url, DatabaseRateBudget(side, desk.limit, local)),
+        budget=lambda limit: DatabaseRateBudget(side, limit),
+        further_client=lambda base_url, limit: open_client(base_url, DatabaseRateBudget(side, limit)),
+    )
+    return WorkerTools(data, desk.ways(lines), about_to_fetch, lambda: log.count, close)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from tapekeeper.model.answer import Answer, Rows
     from tapekeeper.model.archive import ArchiveFile, VerifiedFile
     from tapekeeper.model.instrument import Instrument, Listing
+    from tapekeeper.model.option_candle import OptionCandles
     from tapekeeper.model.resolution import Resolution
     from tapekeeper.model.series import Dataset
     from tapekeeper.model.window import Window
@@ -66,4 +67,12 @@ class AggTradeVenue(Protocol):
 
     def agg_trades_by_id(self, name: str, first: int, last: int) -> Iterator[Answer[AggTrades]]:
         """Yield what the venue tells of the aggregate trades from one id to another, both included, page by page."""
+        ...
+
+
+class OptionVenue(Protocol):
+    """What a repair of one option's days needs from a venue that tells chains."""
+
+    def option_rows(self, name: str, window: Window) -> Answer[OptionCandles]:
+        """Return what the venue tells of one option about the days of a window."""
         ...

@@ -6,7 +6,7 @@ import contextlib
 import sys
 import time
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 from rich.table import Table
@@ -17,13 +17,24 @@ from tapekeeper.cli.group import EXIT_FAILED, Commands, current_settings, exampl
 from tapekeeper.cli.output import print_json, print_line, print_message, print_problem, progress_bar, results
 from tapekeeper.clock import format_moment, now_microseconds
 from tapekeeper.errors import DatabaseUnavailable, RetryLater, TapekeeperError
-from tapekeeper.model.backfill import Direction, Mode
+from tapekeeper.model.backfill import Direction, Mode, Source
+from tapekeeper.model.resolution import Resolution
 from tapekeeper.model.series import DERIBIT_PERPETUAL_CANDLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tapekeeper.model.backfill import BackfillPlan, BackfillRequest, Chunk, InstrumentPlan, RowCounts, RunSummary
+    from tapekeeper.model.backfill import (
+        BackfillPlan,
+        BackfillRequest,
+        Chunk,
+        InstrumentPlan,
+        PlannedChunk,
+        RowCounts,
+        RunSummary,
+    )
+
+_ONE_MINUTE: Final = Resolution(60)
 
 
 def _request_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -172,14 +183,13 @@ def run_with_bar(job: BackfillJob, planned: BackfillPlan) -> RunSummary:
 
 
 def _work_with_bar(job: BackfillJob, run_id: int, planned: BackfillPlan) -> None:
-    step = planned.request.resolution.microseconds
-    total = sum(chunk.grid_points(step) for each in planned.instruments for chunk in each.chunks)
+    total = sum(_steps(chunk, each.resolution) for each in planned.instruments for chunk in each.chunks)
     with progress_bar() as progress:
         bar = progress.add_task(planned.request.dataset.name, total=total)
 
         def advance(chunk: Chunk, rows: RowCounts) -> None:
-            if not rows.rejected:
-                progress.advance(bar, chunk.window.grid_points(step))
+            if not rows.rejected or chunk.source is Source.ARCHIVE:
+                progress.advance(bar, _steps(chunk, chunk.resolution))
 
         while True:
             try:
@@ -191,6 +201,11 @@ def _work_with_bar(job: BackfillJob, run_id: int, planned: BackfillPlan) -> None
                 time.sleep(error.after_seconds)
             else:
                 return
+
+
+def _steps(chunk: PlannedChunk | Chunk, resolution: Resolution) -> int:
+    """Return how much of the bar a chunk is: its rows, or its minutes where nobody knows how many rows there are."""
+    return chunk.window.grid_points((resolution if resolution.seconds else _ONE_MINUTE).microseconds)
 
 
 def _tell_summary(summary: RunSummary) -> None:

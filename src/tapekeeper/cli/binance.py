@@ -16,7 +16,12 @@ from tapekeeper.cli.output import print_json, print_message
 from tapekeeper.clock import MICROSECONDS_PER_DAY, format_moment, now_microseconds
 from tapekeeper.errors import ConfigInvalid
 from tapekeeper.model.backfill import Direction, Mode
-from tapekeeper.model.series import BINANCE_UM_CANDLES, BINANCE_UM_OPEN_INTEREST
+from tapekeeper.model.series import (
+    BINANCE_UM_AGG_TRADES,
+    BINANCE_UM_CANDLES,
+    BINANCE_UM_FUNDING_RATES,
+    BINANCE_UM_OPEN_INTEREST,
+)
 from tapekeeper.model.window import Window
 
 if TYPE_CHECKING:
@@ -29,7 +34,8 @@ if TYPE_CHECKING:
     "binance",
     epilog=examples(
         "tapekeeper backfill binance --symbol BTCUSDT --window-days 60",
-        "tapekeeper backfill binance --symbol BTCUSDT,ETHUSDT --window-days 365 --interval 5m --full-refresh",
+        "tapekeeper backfill binance --symbol BTCUSDT,ETHUSDT --window-days 365 --interval 5m --skip-trades",
+        "tapekeeper backfill binance --symbol BTCUSDT --window-days 7 --skip-candles --full-refresh",
     ),
 )
 @click.option(
@@ -52,7 +58,9 @@ if TYPE_CHECKING:
 @click.option("--interval", default="1m", show_default=True, help="Of the candles, as Binance writes it: 1m, 4h, 1d.")
 @click.option("--oi-period", default="5m", show_default=True, help="Of the open interest, in the same way: 5m, 1d.")
 @click.option("--skip-candles", is_flag=True, help="Fetch no candles.")
-@click.option("--skip-open-interest", is_flag=True, help="Fetch no open interest, of which the venue keeps a month.")
+@click.option("--skip-trades", is_flag=True, help="Fetch no aggregate trades, which are by far the most rows.")
+@click.option("--skip-open-interest", is_flag=True, help="Fetch no open interest.")
+@click.option("--skip-funding", is_flag=True, help="Fetch no funding rates.")
 def backfill_binance(
     *,
     symbols: str,
@@ -61,7 +69,9 @@ def backfill_binance(
     interval: str,
     oi_period: str,
     skip_candles: bool,
+    skip_trades: bool,
     skip_open_interest: bool,
+    skip_funding: bool,
 ) -> None:
     """Backfill Binance USD-M futures, and print the summary as one line of JSON.
 
@@ -69,8 +79,13 @@ def backfill_binance(
     """
     started, now = time.monotonic(), now_microseconds()
     window = Window(now - window_days * MICROSECONDS_PER_DAY, now)
-    wanted = [] if skip_candles else [(BINANCE_UM_CANDLES, interval)]
-    wanted += [] if skip_open_interest else [(BINANCE_UM_OPEN_INTEREST, oi_period)]
+    choices = [
+        (skip_candles, BINANCE_UM_CANDLES, interval),
+        (skip_open_interest, BINANCE_UM_OPEN_INTEREST, oi_period),
+        (skip_funding, BINANCE_UM_FUNDING_RATES, ""),
+        (skip_trades, BINANCE_UM_AGG_TRADES, ""),
+    ]
+    wanted = [(dataset, resolution) for is_skipped, dataset, resolution in choices if not is_skipped]
     if not wanted:
         raise ConfigInvalid("everything is skipped: leave out one of the --skip options")
     requests = [

@@ -69,6 +69,8 @@ class InstrumentPlan:
     """Grid points of `window`; 0 where the series has no grid, so that nobody knows."""
     rows_missing: int
     """Grid points of `window` that are not held."""
+    keep_fresh: bool = False
+    """Follow it without an end."""
     note: str | None = None
     """A sentence for the person who asked, such as where the venue's history begins."""
 
@@ -163,7 +165,7 @@ class RunSummary:
     state: str
     instruments: tuple[str, ...]
     requested: int
-    """Rows that the chunks of the run span."""
+    """Rows that the chunks of the run span; 0 where there is no grid, so that nobody knows."""
     rows: RowCounts
     requests: int
     chunks_done: int

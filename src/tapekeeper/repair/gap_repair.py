@@ -6,20 +6,22 @@ from typing import TYPE_CHECKING
 
 from tapekeeper.backfill.offers import leaves_out_for_good, offer_of
 from tapekeeper.clock import MICROSECONDS_PER_SECOND, format_moment, now_microseconds
+from tapekeeper.model.gap import Cause
 from tapekeeper.model.repair import RepairSummary
 from tapekeeper.model.series import DERIBIT_OPTION_TRADES
+from tapekeeper.model.window import Window
 from tapekeeper.repair.fetched import NOTHING_FETCHED, Fetched
+from tapekeeper.repair.files import load_files
 from tapekeeper.repair.rows import fetch_rows
 from tapekeeper.repair.rule import Look, Next, PermanentRule, Verdict
-from tapekeeper.repair.trades import fetch_trades
+from tapekeeper.repair.trades import fetch_agg_trades, fetch_trades
 from tapekeeper.store import gaps, repair_claims
 from tapekeeper.store.gap_counts import lack
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
 
-    from tapekeeper.backfill.runner import WorkerTools
-    from tapekeeper.model.series import Dataset
+    from tapekeeper.backfill.worker_tools import WorkerTools
     from tapekeeper.settings import Settings
     from tapekeeper.store.repair_claims import Claim
 
@@ -34,7 +36,7 @@ class GapRepair:
         self._by = by
         self._settings = settings
         self._rule = PermanentRule(
-            permanent_after=_permanent_after(claim.dataset, settings),
+            permanent_after=_permanent_after(claim, settings),
             pause=round(settings.repair.attempt_pause_minutes * 60 * MICROSECONDS_PER_SECOND),
         )
         self._requests_before = tools.requests_made()
@@ -65,11 +67,19 @@ class GapRepair:
         return self._tools.database.run(lambda cursor: self._settle(cursor, fetched, asked_at))
 
     def _fetch(self) -> Fetched:
-        if self._claim.dataset == DERIBIT_OPTION_TRADES:
-            return fetch_trades(self._tools, self._claim)
-        offer = offer_of(self._claim.dataset)
-        kept_from = offer.kept_from(now_microseconds())
-        return fetch_rows(self._tools, self._claim, offer.rows_per_chunk(self._settings), kept_from=kept_from)
+        """Ask for what is missing: over REST what is told there, in files the rest, and all that REST lacked before."""
+        claim, now = self._claim, now_microseconds()
+        if claim.dataset == DERIBIT_OPTION_TRADES:
+            return fetch_trades(self._tools, claim)
+        offer, gap = offer_of(claim.dataset), claim.gap.window
+        kept_from = offer.kept_from(now)
+        archive = offer.archive_of(claim.resolution, self._settings)
+        in_files = gap.end if self._found_empty_at is not None else min(kept_from, gap.end)
+        if archive is not None and gap.start < in_files:
+            load_files(self._tools, claim, archive, Window(gap.start, in_files), now=now)
+        if claim.gap.sequences is None:
+            return fetch_rows(self._tools, claim, self._settings, kept_from=kept_from)
+        return fetch_agg_trades(self._tools, claim) if gap.start >= kept_from else NOTHING_FETCHED
 
     def _settle(self, cursor: Cursor, fetched: Fetched, asked_at: int) -> RepairSummary | None:
         """Write the rest of the rows and what became of the gap in one transaction; None: look again."""
@@ -127,7 +137,11 @@ class GapRepair:
         )
 
 
-def _permanent_after(dataset: Dataset, settings: Settings) -> int:
-    """Return how far apart two empty answers have to be, in microseconds; where nothing is told later, at all."""
-    hours = 0.0 if leaves_out_for_good(dataset) else settings.repair.permanent_after_hours
+def _permanent_after(claim: Claim, settings: Settings) -> int:
+    """Return how far apart two empty answers have to be, in microseconds; where nothing is told later, at all.
+
+    A file of an archive may be replaced by a better one.
+    """
+    is_final = leaves_out_for_good(claim.dataset) and claim.gap.cause is not Cause.ARCHIVE_DEFECT
+    hours = 0.0 if is_final else settings.repair.permanent_after_hours
     return round(hours * 3_600 * MICROSECONDS_PER_SECOND)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from tapekeeper.backfill.runner import WorkerTools
+    from tapekeeper.backfill.worker_tools import WorkerTools
     from tapekeeper.model.series import Dataset
     from tapekeeper.settings import Settings
     from tapekeeper.store.repair_claims import Claim

@@ -172,6 +172,18 @@ def follow(cursor: Cursor, series_id: int, window: Window, *, keep_fresh: bool, 
     )
 
 
+def end_following(cursor: Cursor, series_id: int, moment: int) -> None:
+    """Let what was followed without an end be followed until a moment, in microseconds since 1970.
+
+    Where it began only then or later, nothing of it is followed. The caller holds the lock of the series.
+    """
+    end = from_microseconds(moment)
+    cursor.execute(
+        "DELETE FROM followed WHERE series_id = %s AND window_end IS NULL AND window_start >= %s", (series_id, end)
+    )
+    cursor.execute("UPDATE followed SET window_end = %s WHERE series_id = %s AND window_end IS NULL", (end, series_id))
+
+
 def kept_fresh(cursor: Cursor, dataset: Dataset) -> list[tuple[str, Resolution, int]]:
     """Return the instrument, the resolution and the start, in microseconds since 1970, of what has to be looked at to
     keep the series fresh that are followed without an end.

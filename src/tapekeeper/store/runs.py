@@ -8,7 +8,16 @@ from psycopg2.extras import execute_values
 
 from tapekeeper.clock import format_moment, from_microseconds, to_microseconds
 from tapekeeper.errors import RetryLater
-from tapekeeper.model.backfill import BackfillRequest, Chunk, Direction, Mode, RowCounts, RunSummary
+from tapekeeper.model.backfill import (
+    BackfillRequest,
+    Chunk,
+    Direction,
+    Mode,
+    PlannedChunk,
+    RowCounts,
+    RunSummary,
+    Source,
+)
 from tapekeeper.model.resolution import Resolution
 from tapekeeper.model.series import dataset_named
 from tapekeeper.model.window import Window
@@ -39,7 +48,8 @@ _CLAIM: Final = """
     WHERE chunk.run_id = %(run_id)s
         AND chunk.series_id = next_chunk.series_id AND chunk.window_start = next_chunk.window_start
         AND series.series_id = chunk.series_id AND instruments.instrument_id = series.instrument_id
-    RETURNING chunk.series_id, instruments.name, chunk.window_start, chunk.window_end, chunk.attempts
+    RETURNING chunk.series_id, instruments.name, chunk.window_start, chunk.window_end, chunk.attempts,
+        series.resolution_seconds, chunk.source
 """
 
 _ROLL_UP: Final = """
@@ -109,12 +119,15 @@ def request_of(cursor: Cursor, run_id: int) -> BackfillRequest:
     )
 
 
-def add_chunks(cursor: Cursor, run_id: int, series_id: int, windows: Iterable[Window]) -> None:
+def add_chunks(cursor: Cursor, run_id: int, series_id: int, chunks: Iterable[PlannedChunk]) -> None:
     """Add the chunks of one series, in the order of work."""
     execute_values(
         cursor,
-        "INSERT INTO backfill_chunks (run_id, series_id, window_start, window_end, position) VALUES %s",
-        [(run_id, series_id, *window.as_datetimes(), position) for position, window in enumerate(windows)],
+        "INSERT INTO backfill_chunks (run_id, series_id, window_start, window_end, position, source) VALUES %s",
+        [
+            (run_id, series_id, *chunk.window.as_datetimes(), position, chunk.source.value)
+            for position, chunk in enumerate(chunks)
+        ],
         page_size=1000,
     )
 
@@ -128,7 +141,9 @@ def claim(cursor: Cursor, run_id: int, series_id: int | None, owner: UUID, lease
     row = cursor.fetchone()
     if row is None:
         return None
-    return Chunk(run_id, row[0], row[1], Window(to_microseconds(row[2]), to_microseconds(row[3])), row[4])
+    series_id, name, start, end, attempts, resolution_seconds, source = row
+    window = Window(to_microseconds(start), to_microseconds(end))
+    return Chunk(run_id, series_id, name, window, attempts, Resolution(resolution_seconds), Source(source))
 
 
 def renew(cursor: Cursor, chunk: Chunk, owner: UUID, lease_seconds: float) -> None:
@@ -221,13 +236,16 @@ def summarise(cursor: Cursor, run_id: int) -> RunSummary:
         """
         SELECT run.state, run.instruments,
             extract(epoch FROM coalesce(run.finished_at, clock_timestamp()) - run.created_at),
-            coalesce(sum(extract(epoch FROM chunk.window_end - chunk.window_start) / run.resolution_seconds), 0),
+            coalesce(sum(
+                extract(epoch FROM chunk.window_end - chunk.window_start) / nullif(series.resolution_seconds, 0)
+            ), 0),
             coalesce(sum(rows_fetched), 0), coalesce(sum(rows_inserted), 0), coalesce(sum(rows_updated), 0),
             coalesce(sum(rows_unchanged), 0), coalesce(sum(rows_rejected), 0),
             count(*) FILTER (WHERE chunk.state = 'done'), count(*) FILTER (WHERE chunk.state = 'failed'),
             (SELECT count(*) FROM api_requests WHERE api_requests.run_id = run.run_id)
         FROM backfill_runs AS run
         LEFT JOIN backfill_chunks AS chunk USING (run_id)
+        LEFT JOIN series USING (series_id)
         WHERE run_id = %s
         GROUP BY run.run_id
         """,
@@ -254,10 +272,10 @@ def summarise(cursor: Cursor, run_id: int) -> RunSummary:
 
 
 def _extent(cursor: Cursor, run_id: int) -> tuple[str | None, str | None]:
-    """Return the first and last open time that is held inside the run's chunks."""
+    """Return the first and last moment that is held inside the run's chunks; without a grid, of the days they touch."""
     cursor.execute(
         """
-        SELECT min(held.first), max(held.last)
+        SELECT min(coalesce(held.first, day.first)), max(coalesce(held.last, day.last))
         FROM (
             SELECT series_id, min(window_start) AS span_start, max(window_end) AS span_end
             FROM backfill_chunks WHERE run_id = %s GROUP BY series_id
@@ -266,6 +284,11 @@ def _extent(cursor: Cursor, run_id: int) -> tuple[str | None, str | None]:
             SELECT min(point) AS first, max(point) AS last FROM grid_points
             WHERE grid_points.series_id = span.series_id AND point >= span_start AND point < span_end
         ) AS held
+        CROSS JOIN LATERAL (
+            SELECT min(first_event_time) AS first, max(last_event_time) AS last FROM coverage
+            WHERE coverage.series_id = span.series_id
+                AND day BETWEEN (span_start AT TIME ZONE 'UTC')::date AND (span_end AT TIME ZONE 'UTC')::date
+        ) AS day
         """,
         (run_id,),
     )

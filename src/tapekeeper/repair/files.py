@@ -1,0 +1,51 @@
+"""What a gap lacks and the venue tells no more over REST: looked for in the files of its archive."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tapekeeper.backfill.file_load import write_file
+from tapekeeper.errors import ArchiveDefect
+from tapekeeper.model.window import Window
+from tapekeeper.repair.fetched import RepairPurpose
+
+if TYPE_CHECKING:
+    from tapekeeper.backfill.offers import Archive
+    from tapekeeper.backfill.worker_tools import WorkerTools
+    from tapekeeper.store.repair_claims import Claim
+
+_log = logging.getLogger(__name__)
+
+
+def load_files(tools: WorkerTools, claim: Claim, archive: Archive, window: Window, *, now: int) -> None:
+    """Load what the published files have of a window, one transaction for each file.
+
+    A file that is not there, or not what its checksum says, tells nothing: the gap stays as it is.
+
+    Raises:
+        RetryLater: the archive cannot be asked now; what came before is kept.
+    """
+    start = window.start
+    while start < window.end:
+        file = archive.file_at(claim.instrument_name, start, claim.resolution)
+        part = Window(start, min(window.end, file.window.end))
+        start = part.end
+        if archive.published_at(file) > now:
+            continue
+        tools.about_to_fetch(RepairPurpose(claim.gap.series_id, part))
+        try:
+            with tools.archive().fetch(file) as verified:
+                tools.database.run(
+                    partial(
+                        write_file,
+                        dataset=claim.dataset,
+                        series_id=claim.gap.series_id,
+                        window=part,
+                        file=file,
+                        verified=verified,
+                    )
+                )
+        except ArchiveDefect as error:
+            _log.warning("gap %d of %s: %s", claim.gap.gap_id, claim.instrument_name, error)
