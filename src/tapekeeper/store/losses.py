@@ -11,6 +11,7 @@ from tapekeeper.model.gap import Loss, uncovered
 from tapekeeper.model.window import Window
 from tapekeeper.store.account import Change, change_account
 from tapekeeper.store.quarantine import storable
+from tapekeeper.store.series_lock import lock_all_series
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,11 +19,6 @@ if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
 
 _PAGE: Final = 10_000
-# In order, so that two writers never wait for each other in a circle.
-_LOCK: Final = """
-    SELECT pg_advisory_xact_lock(series_id)
-    FROM (SELECT DISTINCT series_id FROM unnest(%s::integer[]) AS series_id ORDER BY series_id) AS ordered
-"""
 _RECORDED: Final = """
     SELECT series_id, window_start, window_end FROM data_gaps
     WHERE series_id = ANY(%s) AND window_end > %s AND window_start < %s
@@ -68,7 +64,7 @@ def record_losses(cursor: Cursor, losses: Sequence[Loss], *, by: str) -> list[in
     if not losses:
         return []
     series_ids = [loss.series_id for loss in losses]
-    cursor.execute(_LOCK, (series_ids,))
+    lock_all_series(cursor, series_ids)
     recorded = _recorded(cursor, [(loss.series_id, loss.window) for loss in losses])
     accounted = _accounted(cursor, series_ids)
     rows, changes = [], []
