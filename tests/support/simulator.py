@@ -55,6 +55,10 @@ class Simulator:
         """Change what Binance grants; counts begin anew, and no ban is left."""
         self._ask("POST", "/control/binance_um/limits", json=limits)
 
+    def set_cryptodatadownload_limits(self, **limits: float) -> None:
+        """Change how many calls CryptoDataDownload grants in which window; every key begins anew."""
+        self._ask("POST", "/control/cryptodatadownload/limits", json=limits)
+
     def _ask(self, method: str, path: str, **options: Any) -> Any:
         answer = requests.request(method, f"{self.base_url}{path}", timeout=ANSWER_SECONDS, **options)
         answer.raise_for_status()

@@ -101,6 +101,10 @@ def test_an_option_can_be_worth_nothing() -> None:
     assert parse_day([worthless], "ETH", DAY).rows.close.tolist() == [0.0]
 
 
+def test_an_option_can_have_a_row_of_the_day_of_its_expiry() -> None:
+    assert len(parse_day([row("ETH-15JUN24-1800-C")], "ETH", DAY).rows) == 1
+
+
 def test_nothing_told_is_nothing() -> None:
     assert len(parse_day([], "ETH", DAY).rows) == 0
     assert len(parse_days_of([], CALL, DAY).rows) == 0
@@ -115,6 +119,10 @@ def test_nothing_told_is_nothing() -> None:
         ({"date": "2024-W24-6"}, "date '2024-W24-6' is no date"),
         ({"date": 20240615}, "date 20240615 is no date"),
         ({"symbol": "ETH-PERPETUAL"}, "symbol 'ETH-PERPETUAL' is no name of an option"),
+        (
+            {"symbol": "ETH-14JUN24-1800-C"},
+            "the option expired at 2024-06-14T08:00:00Z, before the day began",
+        ),
         ({"symbol": None}, "symbol None is no name of an option"),
         ({"open": 0.4425}, "open 0.4425 is no finite number"),
         ({"high": "nan"}, "high 'nan' is no finite number"),

@@ -134,8 +134,12 @@ class _Told:
             told.doubt(column < 0, f"{name} {{{name}!r}} is below zero", values)
         elsewhere = candles.open_time // MICROSECONDS_PER_DAY * MICROSECONDS_PER_DAY != candles.day
         for row in np.flatnonzero(elsewhere & (candles.open_time >= 0) & (candles.day >= 0)):
-            began, day = format_moment(int(candles.open_time[row])), format_moment(int(candles.day[row]))
-            told.put_aside(int(row), f"unix {began} is not on the date {day}")
+            began, date = format_moment(int(candles.open_time[row])), format_moment(int(candles.day[row]))
+            told.put_aside(int(row), f"unix {began} is not on the date {date}")
+        for place, (option, day) in enumerate(zip(candles.option.tolist(), candles.day.tolist(), strict=True)):
+            expires_at = candles.options[option].expires_at if option != NO_OPTION else None
+            if expires_at is not None and day >= expires_at:
+                told.put_aside(place, f"the option expired at {format_moment(expires_at)}, before the day began")
         self._doubt_repetitions()
 
     def _doubt_repetitions(self) -> None:
