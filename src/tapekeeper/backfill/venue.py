@@ -71,8 +71,12 @@ class AggTradeVenue(Protocol):
 
 
 class OptionVenue(Protocol):
-    """What a repair of one option's days needs from a venue that tells chains."""
+    """What a repair of one option's days, and a report of missing ones, need from a venue that tells chains."""
 
     def option_rows(self, name: str, window: Window) -> Answer[OptionCandles]:
         """Return what the venue tells of one option about the days of a window."""
+        ...
+
+    def available(self, currency: str) -> frozenset[str]:
+        """Return the names of all options of a currency that the venue tells of; many have no rows."""
         ...

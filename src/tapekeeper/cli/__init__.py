@@ -6,7 +6,7 @@ import logging
 
 import click
 
-from tapekeeper.cli import backfill, binance, check, explain, gaps, local, outages, repair, setup, status
+from tapekeeper.cli import backfill, binance, check, explain, gaps, local, options, outages, repair, setup, status
 from tapekeeper.cli.group import Commands
 
 
@@ -24,6 +24,7 @@ def main(*, verbose: bool) -> None:
 
 
 backfill.backfill.add_command(binance.backfill_binance)
+backfill.backfill.add_command(options.backfill_options)
 for _command in (
     setup.logins,
     setup.migrate,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING
 
 import click
 
@@ -12,7 +11,8 @@ from tapekeeper.backfill.job import BackfillJob
 from tapekeeper.backfill.request import check_request
 from tapekeeper.cli.backfill import run_with_bar
 from tapekeeper.cli.group import EXIT_FAILED, current_settings, examples
-from tapekeeper.cli.output import print_json, print_message
+from tapekeeper.cli.output import print_json
+from tapekeeper.cli.venue_backfill import plan_with_notes, summary_json
 from tapekeeper.clock import MICROSECONDS_PER_DAY, format_moment, now_microseconds
 from tapekeeper.errors import ConfigInvalid
 from tapekeeper.model.backfill import Direction, Mode
@@ -23,11 +23,6 @@ from tapekeeper.model.series import (
     BINANCE_UM_OPEN_INTEREST,
 )
 from tapekeeper.model.window import Window
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from tapekeeper.model.backfill import BackfillRequest, RunSummary
 
 
 @click.command(
@@ -103,26 +98,7 @@ def backfill_binance(
         for dataset, resolution in wanted
     ]
     with BackfillJob(current_settings()) as job:
-        summaries = {request.dataset.name: _run(job, request) for request in requests}
-    print_json(_summary_json(window, summaries, time.monotonic() - started))
+        summaries = {request.dataset.name: run_with_bar(job, plan_with_notes(job, request)) for request in requests}
+    print_json(summary_json(window, summaries, time.monotonic() - started))
     if any(summary.state != "done" for summary in summaries.values()):
         sys.exit(EXIT_FAILED)
-
-
-def _run(job: BackfillJob, request: BackfillRequest) -> RunSummary:
-    planned = job.plan(request)
-    for each in planned.instruments:
-        if each.note:
-            print_message(f"note: {each.note}")
-    return run_with_bar(job, planned)
-
-
-def _summary_json(window: Window, summaries: Mapping[str, RunSummary], seconds: float) -> dict[str, object]:
-    fetched = sum(summary.rows.fetched for summary in summaries.values())
-    return {
-        "start": format_moment(window.start),
-        "end": format_moment(window.end),
-        "totals": {name: summary.as_json() for name, summary in summaries.items()},
-        "seconds": round(seconds, 3),
-        "records_per_second": round(fetched / seconds, 1),
-    }
