@@ -15,6 +15,7 @@ import click
 from rich.console import Console
 
 from benchmarks.airflow import measure_airflow
+from benchmarks.archive import measure_archive
 from benchmarks.backfill import measure_backfill
 from benchmarks.binance import measure_binance
 from benchmarks.ceiling import measure_ceiling
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from benchmarks.report import Report
     from benchmarks.server import Server
 
-CASES: Final = ("store", "backfill", "airflow", "status", "decode", "ticks", "ceiling", "quality", "binance")
+CASES: Final = ("store", "backfill", "airflow", "status", "decode", "ticks", "ceiling", "quality", "binance", "archive")
 EXIT_MISSED: Final = 1
 _WIDTH: Final = 132
 _EXAMPLES: Final = """\b
@@ -70,7 +71,7 @@ def main(*, cases: tuple[str, ...], json_file: Path | None, assert_bounds: bool,
 
     CASES are store (the write path), backfill (the whole command), airflow (the same through the DAG), status, decode
     (frames of the venue), ticks (the live collector as fast as it can), ceiling (it at the venue's most), quality (the
-    checks over years of candles) and binance (a backfill by weights).
+    checks over years of candles), binance (a backfill by weights) and archive (files beside REST).
     A busy machine slows everything: look at the ratios, and at the load that is told beside them.
     """
     started_at = datetime.now(UTC)
@@ -98,6 +99,7 @@ def _measured(cases: list[str], sizes: dict[str, Any]) -> Iterator[Report]:
         "ticks": partial(measure_ticks, frames=frames, repetitions=turns, seed=seed, say=_say),
         "ceiling": partial(measure_ceiling, seconds=sizes["seconds"], seed=seed, say=_say),
         "binance": partial(measure_binance, days=sizes["days"], seed=seed, say=_say),
+        "archive": partial(measure_archive, seed=seed, say=_say),
         "quality": partial(measure_quality, candles=sizes["candles"], repetitions=turns, seed=seed, say=_say),
     }
     with running_server() as server:

@@ -34,21 +34,23 @@ def measure_binance(server: Server, *, days: int, seed: int, say: Say) -> Report
         settings = {
             "TAPEKEEPER_DATABASE_URL": url,
             "TAPEKEEPER_BINANCE_UM_REST_URL": venue.url,
+            "TAPEKEEPER_BINANCE_ARCHIVE_URL": "",
             "TAPEKEEPER_BINANCE_UM_WEIGHT_PER_MINUTE": str(WEIGHT_PER_MINUTE),
         }
-        arguments = ["backfill", "binance", "--symbol", ",".join(SYMBOLS), "--window-days", str(days)]
+        arguments = ["backfill", "binance", "--symbol", ",".join(SYMBOLS), "--window-days", str(days), "--skip-trades"]
         finished = run_module("tapekeeper", arguments, settings)
         refused = requests.get(f"{venue.url}/control/state", timeout=_ANSWER_SECONDS).json()["binance_um"]["refused"]
         weight = float(only_value(url, _WEIGHT))
         if only_value(url, _LACKING):
             raise AssertionError("there are candles missing")
     totals = finished.result["totals"]
-    # Open interest lies outside of the weights, and is fetched after the candles.
+    # Open interest and funding rates lie outside of the weights, and are fetched after the candles.
     granted = totals[BINANCE_UM_CANDLES.name]["seconds"] * WEIGHT_PER_MINUTE / 60
     report = Report(
         "binance",
-        f"One-minute candles of {' and '.join(SYMBOLS)} over {days} days, and the month of open interest that the "
-        f"venue keeps, from the simulated venue with its limits; the whole process. On {server.description()}.",
+        f"One-minute candles and funding rates of {' and '.join(SYMBOLS)} over {days} days, and the month of open "
+        "interest that the venue keeps, all over REST from the simulated venue with its limits; the whole process. "
+        f"On {server.description()}.",
         ("dataset", "rows", "requests"),
     )
     for name, total in totals.items():

@@ -10,8 +10,8 @@ backfill_dag(
     start="2020-09-01",
     schedule="*/15 * * * *",
     description=(
-        "Fetches open interest of Binance USD-M perpetuals into PostgreSQL: the last month over REST, older values from "
-        "the public archive, at 5 minutes alone. Trigger it with a window; it fetches only what is missing, and ends "
-        "with a summary of what landed. By its schedule it keeps fresh what was asked to be kept fresh."
+        "Fetches open interest of Binance USD-M perpetuals into PostgreSQL: the last month over REST, what is older "
+        "from the public archive, at 5 minutes alone. Trigger it with a window; it fetches only what is missing, and "
+        "ends with a summary of what landed. By its schedule it keeps fresh what was asked to be kept fresh."
     ),
 )

@@ -15,7 +15,8 @@ from tapekeeper.store.grid_rows import INCOMING_GRID_TABLES
 from tapekeeper.store.rate_budgets import ConnectionSlots, DatabaseRateBudget, LocalRateBudget, local_share
 from tapekeeper.store.ticks import INCOMING_TABLES
 from tapekeeper.venues.binance_um.archive import BinanceArchive
-from tapekeeper.venues.binance_um.limits import DATA_LIMIT, FUNDING_LIMIT, archive_limit, weight_limit
+from tapekeeper.venues.binance_um.archive_limits import archive_limit
+from tapekeeper.venues.binance_um.limits import DATA_LIMIT, FUNDING_LIMIT, weight_limit
 from tapekeeper.venues.binance_um.rest import BinanceUmRest
 from tapekeeper.venues.cryptodatadownload.limits import hourly_limit
 from tapekeeper.venues.cryptodatadownload.rest import CryptoDataDownloadRest
