@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from tapekeeper.clock import format_moment, to_microseconds
+from tapekeeper.clock import MICROSECONDS_PER_DAY, format_moment, to_microseconds
 from tapekeeper.errors import InvariantBroken
 from tapekeeper.model.backfill import RowCounts
 from tapekeeper.model.instrument import FOREVER
 from tapekeeper.model.series import CRYPTODATADOWNLOAD_OPTION_CANDLES
+from tapekeeper.model.window import Window
 from tapekeeper.store.account import Change, change_account
 from tapekeeper.store.arrays import array_of
 from tapekeeper.store.catalogue import save_instruments
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from tapekeeper.model.candle import Int64Column
     from tapekeeper.model.instrument import Instrument
     from tapekeeper.model.option_candle import OptionCandles
-    from tapekeeper.model.window import Window
     from tapekeeper.store.grid_incoming import ChangedDay
 
 _DAILY: Final = {"dataset": CRYPTODATADOWNLOAD_OPTION_CANDLES.name, "resolution": 86_400}
@@ -104,50 +104,41 @@ _FOLLOW: Final = """
         SELECT coalesce(range_agg(tstzrange(window_start, coalesce(window_end, 'infinity'))), '{}') AS ranges
         FROM followed
         WHERE series_id = %(chain)s
-    ), before AS (
-        SELECT series_id, range_agg(tstzrange(window_start, coalesce(window_end, 'infinity'))) AS ranges
-        FROM followed
-        WHERE series_id = ANY(%(series)s::integer[])
-        GROUP BY series_id
     ), asked AS (
         SELECT
             series_id,
-            coalesce(before.ranges, '{}') AS before,
-            coalesce(before.ranges, '{}') + chain.ranges * tstzmultirange(
+            before,
+            before + chain.ranges * tstzmultirange(
                 tstzrange(first_event_time, last_event_time + interval '24 hours')
             ) AS after
-        FROM series_totals
-        LEFT JOIN before USING (series_id)
+        FROM unnest(%(series)s::integer[]) AS series_id
+        JOIN series_totals USING (series_id)
         CROSS JOIN chain
-        WHERE series_id = ANY(%(series)s::integer[]) AND first_event_time IS NOT NULL
+        CROSS JOIN LATERAL (
+            SELECT coalesce(range_agg(tstzrange(window_start, coalesce(window_end, 'infinity'))), '{}') AS before
+            FROM followed
+            WHERE followed.series_id = series_totals.series_id
+        ) AS windows
+        WHERE first_event_time IS NOT NULL
     ), grown AS MATERIALIZED (
         SELECT * FROM asked WHERE after <> before
-    ), piece AS MATERIALIZED (
-        SELECT series_id, lower(piece) AS piece_start, nullif(upper(piece), 'infinity') AS piece_end
-        FROM grown
-        CROSS JOIN LATERAL unnest(after) AS piece
     ), joined AS (
         DELETE FROM followed
         USING grown
-        WHERE followed.series_id = grown.series_id AND NOT EXISTS (
-            SELECT FROM piece WHERE piece.series_id = followed.series_id AND piece_start = followed.window_start
-        )
+        WHERE followed.series_id = grown.series_id
+            AND NOT EXISTS (SELECT FROM unnest(after) AS piece WHERE lower(piece) = window_start)
     ), followed_now AS (
         INSERT INTO followed (series_id, window_start, window_end, reason)
-        SELECT series_id, piece_start, piece_end, 'chain'
-        FROM piece
-        ORDER BY series_id, piece_start
+        SELECT series_id, lower(piece), nullif(upper(piece), 'infinity'), 'chain'
+        FROM grown
+        CROSS JOIN LATERAL unnest(after) AS piece
+        ORDER BY series_id, lower(piece)
         ON CONFLICT (series_id, window_start) DO UPDATE SET window_end = excluded.window_end
         WHERE followed.window_end IS DISTINCT FROM excluded.window_end
     )
-    SELECT series_id, (midnight AT TIME ZONE 'UTC')::date
+    SELECT series_id, lower(piece), upper(piece)
     FROM grown
     CROSS JOIN LATERAL unnest(after - before) AS piece
-    CROSS JOIN LATERAL generate_series(
-        date_bin(interval '24 hours', lower(piece) + interval '24 hours' - interval '1 microsecond', 'epoch'),
-        upper(piece) - interval '1 microsecond',
-        interval '24 hours'
-    ) AS midnight
 """
 
 
@@ -241,6 +232,13 @@ def _account(cursor: Cursor, chain_series_id: int, touched: Sequence[int], gaine
         rows = {"series": array_of(day.series_id for day in gained), "days": array_of(day.day for day in gained)}
         cursor.execute(_NOTE_ROWS, rows)
     cursor.execute(_FOLLOW, {"chain": chain_series_id, "series": array_of(touched)})
-    expected = [Change(series_id, day, expected=1) for series_id, day in cursor.fetchall()]
+    grown = [
+        (series_id, Window(to_microseconds(start), to_microseconds(end))) for series_id, start, end in cursor.fetchall()
+    ]
+    expected = [
+        Change(series_id, day, expected=part.grid_points(MICROSECONDS_PER_DAY))
+        for series_id, window in grown
+        for day, part in window.days()
+    ]
     held = [Change(day.series_id, day.day, held=day.inserted) for day in gained]
     change_account(cursor, [*expected, *held])
