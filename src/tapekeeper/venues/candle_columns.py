@@ -40,13 +40,23 @@ def believe_candles(
         WindowMismatch: there is a candle of another window or of another grid.
         InvariantBroken: the open times do not ascend.
     """
+    doubt_candles(told, candles)
+    return told.believe(candles, window, resolution, latest=now - resolution.microseconds)
+
+
+def doubt_candles(told: ToldColumns, candles: Candles) -> None:
+    """Put candles aside that contradict themselves.
+
+    Args:
+        told: what the candles were read from.
+        candles: every row as it came.
+    """
     values = {name: getattr(candles, name) for name in VALUES}
     doubt_shape(told, values)
     for name in PRICES:
         told.doubt(values[name] <= 0, f"{name} {{{name}!r}} is not above zero", values)
     for name in ("volume", "cost"):
         told.doubt(values[name] < 0, f"{name} {{{name}!r}} is below zero", values)
-    return told.believe(candles, window, resolution, latest=now - resolution.microseconds)
 
 
 def doubt_shape(told: ToldColumns, values: Mapping[str, Float64Column]) -> None:

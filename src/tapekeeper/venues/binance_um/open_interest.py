@@ -55,10 +55,20 @@ def parse_open_interest(
         open_interest=told.decimals("sumOpenInterest"),
         open_interest_value=told.decimals("sumOpenInterestValue"),
     )
+    doubt_open_interest(told, rows)
+    return told.believe(rows, window, period, latest=now)
+
+
+def doubt_open_interest(told: ToldColumns, rows: OpenInterest) -> None:
+    """Put rows aside that cannot be.
+
+    Args:
+        told: what the rows were read from.
+        rows: every row as it came.
+    """
     values = {name: getattr(rows, name) for name in ("open_interest", "open_interest_value")}
     for name, column in values.items():
         told.doubt(column < 0, f"{name} {{{name}!r}} is below zero", values)
-    return told.believe(rows, window, period, latest=now)
 
 
 def _as_number(value: object) -> object:
