@@ -68,6 +68,7 @@ def test_a_list_becomes_chains_and_what_cannot_be_understood_is_counted(caplog: 
     assert options.names == {CALL, PUT, "BTC-7APR23-20000-C", "ETH-99XXX24-1-C"}
     assert options.names_of("ETH") == {CALL, PUT}
     assert not options.names_of("SOL")
+    assert options.living_names(moment("2024-07-07T08:00Z")) == {CALL, "ETH-99XXX24-1-C"}
     assert options.left_out == 2
     assert caplog.messages == ["2 of 6 options of CryptoDataDownload cannot be understood"]
     bitcoin, ether = options.chains()["BTC"], options.chains()["ETH"]

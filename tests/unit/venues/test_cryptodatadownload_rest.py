@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from tapekeeper.http.request_log import RequestRecord
 
 KEY = "0123456789abcdef"
-NAMES = {"result": [CALL, PUT, "BTC-7APR23-20000-C"]}
+FAR = "ETH-26MAR99-9000-C"
+"""It lives for as long as this test is run."""
+NAMES = {"result": [CALL, PUT, "BTC-7APR23-20000-C", FAR]}
 CHAIN = Resolution(0)
 
 
@@ -127,14 +129,14 @@ def test_one_option_is_asked_for_by_its_name() -> None:
 def test_a_chain_is_described_and_the_list_is_asked_for_once() -> None:
     with venue(NAMES) as (rest, server):
         chain = rest.instrument("ETH")
-        assert (chain.name, chain.kind, chain.expires_at) == ("ETH", "option_chain", 1_735_344_000_000_000)
-        assert rest.available("ETH") == {CALL, PUT}
+        assert (chain.name, chain.kind, chain.expires_at) == ("ETH", "option_chain", 4_078_252_800_000_000)
+        assert rest.available("ETH") == {CALL, PUT, FAR}
         listing = rest.listing()
         with pytest.raises(RequestRejected, match=r"no options of 'eth': type a currency .* BTC or ETH"):
             rest.instrument("eth")
         assert asked(server) == [("/v1/data/ohlc/deribit/options/available/", {})]
     assert [each.name for each in listing.instruments] == ["BTC", "ETH"]
-    assert listing.names == {"BTC", "ETH", CALL, PUT, "BTC-7APR23-20000-C"}
+    assert listing.names == {"BTC", "ETH", FAR}
 
 
 @pytest.mark.parametrize("key", [None, "", "two words", "line\n", "schlüssel"])

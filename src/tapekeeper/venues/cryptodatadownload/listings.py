@@ -36,18 +36,25 @@ class AvailableOptions:
             raise ParseFailure(f"the list of options should have their names in 'result': {reprlib.repr(result)}")
         self.names = frozenset(name for name in listed if isinstance(name, str))
         """All of them, also those that cannot be understood."""
-        understood = [option for name in self.names if (option := parse_option(name, HISTORY_BEGINS)) is not None]
-        self.left_out = sum(not isinstance(name, str) for name in listed) + len(self.names) - len(understood)
+        self._options = {
+            name: option for name in self.names if (option := parse_option(name, HISTORY_BEGINS)) is not None
+        }
+        self.left_out = sum(not isinstance(name, str) for name in listed) + len(self.names) - len(self._options)
         """How many cannot be understood."""
         if self.left_out:
             log.warning("%d of %d options of CryptoDataDownload cannot be understood", self.left_out, len(listed))
-        self._by_currency: dict[str, list[Instrument]] = {}
-        for option in understood:
-            self._by_currency.setdefault(option.currency, []).append(option)
 
     def names_of(self, currency: str) -> frozenset[str]:
         """Return the names of the options of a currency; none where it is not known."""
-        return frozenset(option.name for option in self._by_currency.get(currency, ()))
+        return frozenset(name for name, option in self._options.items() if option.currency == currency)
+
+    def living_names(self, now: int) -> frozenset[str]:
+        """Return the names of all but those that are known to be expired.
+
+        Args:
+            now: microseconds since 1970.
+        """
+        return self.names - {name for name, option in self._options.items() if (option.expires_at or now) <= now}
 
     def chains(self) -> dict[str, Instrument]:
         """Return the chains by currency.
@@ -55,6 +62,9 @@ class AvailableOptions:
         A chain ends with the day on which the last of its options expires: nothing can be told of it after that, until
         the list has later ones.
         """
+        latest: dict[str, int] = {}
+        for option in self._options.values():
+            latest[option.currency] = max(latest.get(option.currency, 0), option.expires_at or 0)
         return {
             currency: Instrument(
                 venue=VENUE,
@@ -62,9 +72,9 @@ class AvailableOptions:
                 kind="option_chain",
                 currency=currency,
                 listed_at=HISTORY_BEGINS,
-                expires_at=_midnight_after(max(option.expires_at or 0 for option in options)),
+                expires_at=_midnight_after(expires_at),
             )
-            for currency, options in sorted(self._by_currency.items())
+            for currency, expires_at in sorted(latest.items())
         }
 
 

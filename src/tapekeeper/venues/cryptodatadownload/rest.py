@@ -1,7 +1,7 @@
 """CryptoDataDownload's REST interface as model objects.
 
 Raises everywhere, beside what each method says: RetryLater when the venue cannot be asked now, Stop when it refuses,
-AuthRejected without asking where there is no key.
+KeyMissing without asking where there is no key.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import re
 import reprlib
 from typing import TYPE_CHECKING, Final
 
-from tapekeeper.clock import MICROSECONDS_PER_DAY, day_of
-from tapekeeper.errors import AuthRejected, ParseFailure, RequestRejected
+from tapekeeper.clock import MICROSECONDS_PER_DAY, day_of, now_microseconds
+from tapekeeper.errors import AuthRejected, KeyMissing, ParseFailure, RequestRejected
 from tapekeeper.model.instrument import Listing
 from tapekeeper.venues.cryptodatadownload.dailies import parse_day, parse_days_of
 from tapekeeper.venues.cryptodatadownload.decisions import HOW_TO_SET_THE_KEY, Decisions
@@ -65,9 +65,10 @@ class CryptoDataDownloadRest:
         return chains[name]
 
     def listing(self) -> Listing:
-        """Return the chains; the names are those of all options too, which are told of but not described."""
-        options, chains = self._options(), self._options().chains()
-        return Listing(tuple(chains.values()), options.names | chains.keys())
+        """Return the chains; the names are also those of the options that live, which the list does not describe."""
+        options = self._options()
+        chains = options.chains()
+        return Listing(tuple(chains.values()), options.living_names(now_microseconds()) | chains.keys())
 
     def available(self, currency: str) -> frozenset[str]:
         """Return the names of all options of a currency that the venue tells of; many have no rows."""
@@ -141,7 +142,7 @@ class CryptoDataDownloadRest:
 
     def _checked_key(self) -> str:
         if self._api_key is None:
-            raise AuthRejected(f"CryptoDataDownload cannot be asked without a key: {HOW_TO_SET_THE_KEY}")
+            raise KeyMissing(f"CryptoDataDownload cannot be asked without a key: {HOW_TO_SET_THE_KEY}")
         if not _KEY.fullmatch(self._api_key):
             raise AuthRejected(
                 f"the key of CryptoDataDownload is empty, or holds what no key can hold: {HOW_TO_SET_THE_KEY}"
