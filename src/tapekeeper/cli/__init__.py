@@ -6,7 +6,20 @@ import logging
 
 import click
 
-from tapekeeper.cli import backfill, binance, check, explain, gaps, local, options, outages, repair, setup, status
+from tapekeeper.cli import (
+    backfill,
+    binance,
+    check,
+    corrections,
+    explain,
+    gaps,
+    local,
+    options,
+    outages,
+    repair,
+    setup,
+    status,
+)
 from tapekeeper.cli.group import Commands
 
 
@@ -36,6 +49,7 @@ for _command in (
     gaps.gaps,
     repair.repair,
     explain.explain,
+    corrections.corrections,
     outages.outages,
     local.demo,
     local.up,
