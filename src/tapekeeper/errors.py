@@ -16,6 +16,7 @@
         ├── ConfigInvalid              a setting or a parameter is wrong
         ├── RequestRejected            the venue refuses this request for good
         ├── AuthRejected               the venue or the database refuses us
+        │   └── KeyMissing             the venue wants a key, and none is set
         ├── SchemaTooOld               the database needs `tapekeeper migrate`
         └── StorageFull                the database, or the folder for fetched files, has no room left
 
@@ -101,6 +102,10 @@ class RequestRejected(Stop):
 
 class AuthRejected(Stop):
     """The venue or the database refuses who we say we are."""
+
+
+class KeyMissing(AuthRejected):
+    """The venue answers nobody without a key, and none is set: it was not asked."""
 
 
 class SchemaTooOld(Stop):

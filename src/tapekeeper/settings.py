@@ -46,6 +46,11 @@ def _optional_http_url(value: str) -> str:
     return _http_url(value) if value else value
 
 
+def _key(value: SecretStr | None) -> SecretStr | None:
+    # A file that nobody has written a key into is there all the same.
+    return value if value and value.get_secret_value().strip() else None
+
+
 def _websocket_url(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in {"ws", "wss"} or not parts.netloc:
@@ -56,6 +61,7 @@ def _websocket_url(value: str) -> str:
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 OptionalHttpUrl = Annotated[str, AfterValidator(_optional_http_url)]
+OptionalKey = Annotated[SecretStr | None, AfterValidator(_key)]
 WebSocketUrl = Annotated[str, AfterValidator(_websocket_url)]
 
 
@@ -122,8 +128,8 @@ class CryptoDataDownloadSettings(Concern):
 
     url: HttpUrl = "https://api.cryptodatadownload.com"
     """Base of the REST interface; `/v1/data/...` is appended."""
-    api_key: SecretStr | None = None
-    """Of a subscription; without it nothing can be asked."""
+    api_key: OptionalKey = None
+    """Of a subscription; empty or not set: nothing is asked."""
     calls_per_hour: int = Field(default=400, ge=2, le=100_000)
     """What the venue grants within any hour: users report 400 to 800. Half may go out at once, the rest follows at an
     even pace."""

@@ -69,6 +69,19 @@ def test_a_secret_may_come_from_a_file(tmp_path: Path) -> None:
     assert settings.database.url.get_secret_value() == "postgresql://u:p@h/d"
 
 
+def test_a_key_that_nobody_has_written_is_none(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    for text in ("", "\n", " \n"):
+        file.write_text(text, encoding="utf-8")
+        assert read_settings({"TAPEKEEPER_CRYPTODATADOWNLOAD_API_KEY_FILE": str(file)}) == Settings()
+        assert read_settings({"TAPEKEEPER_CRYPTODATADOWNLOAD_API_KEY": text}) == Settings()
+    file.write_text("hunter2\n", encoding="utf-8")
+    key = read_settings({"TAPEKEEPER_CRYPTODATADOWNLOAD_API_KEY_FILE": str(file)}).cryptodatadownload.api_key
+    assert key is not None
+    assert key.get_secret_value() == "hunter2"
+    assert "hunter2" not in repr(key)
+
+
 def test_a_missing_file_and_two_sources_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigInvalid, match=r"TAPEKEEPER_DATABASE_URL_FILE=.*cannot be read \(No such file"):
         read_settings({"TAPEKEEPER_DATABASE_URL_FILE": str(tmp_path / "none")})
