@@ -1,4 +1,4 @@
-"""PostgreSQL's binary COPY format for rows that come as tuples: one numpy record per row, then without the nulls."""
+"""PostgreSQL's binary COPY format for columns of values: one numpy record per row, then without the nulls."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from tapekeeper.errors import InvariantBroken
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    Values = Sequence[Any] | npt.NDArray[Any]
 
 _POSTGRESQL_EPOCH: Final = 946_684_800 * MICROSECONDS_PER_SECOND
 """2000-01-01, where PostgreSQL's binary timestamps begin."""
@@ -70,10 +72,14 @@ def is_of_this_century(moment: int) -> bool:
     return _POSTGRESQL_EPOCH <= moment < _END_OF_CENTURY
 
 
-def encode(columns: Sequence[Column], values: Sequence[Sequence[object]], order: npt.NDArray[np.intp]) -> bytes:
-    """Return rows that are given as one sequence of n values per column; None is a null.
+def encode(
+    columns: Sequence[Column],
+    values: Sequence[Values],
+    order: npt.NDArray[np.intp] | None = None,
+) -> bytes:
+    """Return rows that are given as one sequence of n values per column; None is a null, and so is NaN in an array.
 
-    `order` holds the positions of the rows that are returned, in which order.
+    `order` holds the positions of the rows that are returned, in which order; None for all as they come.
 
     Raises:
         InvariantBroken: a value does not fit its column; the message names the column.
@@ -87,11 +93,12 @@ def encode(columns: Sequence[Column], values: Sequence[Sequence[object]], order:
     for column, part in zip(columns, encoded, strict=True):
         records[f"{column.name} size"] = part.sizes
         records[column.name] = part.values
-    records = records[order]
+    if order is not None:
+        records = records[order]
     return b"".join((_HEADER, _without_nulls(records, encoded, order), _TRAILER))
 
 
-def _without_nulls(records: npt.NDArray[Any], encoded: Sequence[_Encoded], order: npt.NDArray[np.intp]) -> bytes:
+def _without_nulls(records: npt.NDArray[Any], encoded: Sequence[_Encoded], order: npt.NDArray[np.intp] | None) -> bytes:
     """Return the bytes of the records but those that a null, or a shorter text, does not have."""
     if all(part.kept is None for part in encoded):
         return records.tobytes()
@@ -101,12 +108,12 @@ def _without_nulls(records: npt.NDArray[Any], encoded: Sequence[_Encoded], order
         offset += _SIZE_BYTES
         width = part.values.dtype.itemsize
         if part.kept is not None:
-            sent[:, offset : offset + width] = part.kept[order]
+            sent[:, offset : offset + width] = part.kept if order is None else part.kept[order]
         offset += width
     return records.view(np.uint8).reshape(sent.shape)[sent].tobytes()
 
 
-def _encode(column: Column, values: Sequence[Any]) -> _Encoded:
+def _encode(column: Column, values: Values) -> _Encoded:
     try:
         if column.kind is Kind.TEXT:
             return _encode_texts(column, values)
@@ -128,16 +135,22 @@ def _require_moments(column: Column, moments: npt.NDArray[np.int64]) -> None:
             raise InvariantBroken(f"{column.name} {moment} is no moment of this century in microseconds")
 
 
-def _encode_doubles(column: Column, values: Sequence[float | None]) -> _Encoded:
-    numbers = np.fromiter(values, np.float64, len(values))
-    absent = np.isnan(numbers)
-    if np.isinf(numbers).any() or (absent.any() and absent.sum() != values.count(None)):
+def _encode_doubles(column: Column, values: Values) -> _Encoded:
+    if isinstance(values, np.ndarray):
+        numbers = values.astype(np.float64)
+        absent = np.isnan(numbers)
+        nulls = int(absent.sum())
+    else:
+        numbers = np.fromiter(values, np.float64, len(values))
+        absent = np.isnan(numbers)
+        nulls = values.count(None) if absent.any() else 0
+    if np.isinf(numbers).any() or absent.sum() != nulls:
         raise InvariantBroken(f"{column.name} holds NaN or infinity, which are no values of a market")
     sizes, kept = _sizes(column, np.full(len(numbers), 8, dtype=np.int32), absent)
     return _Encoded(numbers.astype(_BYTES[Kind.DOUBLE]), sizes, kept)
 
 
-def _encode_texts(column: Column, values: Sequence[str | None]) -> _Encoded:
+def _encode_texts(column: Column, values: Values) -> _Encoded:
     texts = [b"" if value is None else value.encode() for value in values]
     lengths = np.fromiter(map(len, texts), dtype=np.int32, count=len(texts))
     width = max(1, int(lengths.max()))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tapekeeper.clock import MICROSECONDS_PER_SECOND, day_of
 from tapekeeper.errors import InvariantBroken
+from tapekeeper.store.told import is_told, untold_pieces
 
 if TYPE_CHECKING:
     from datetime import date
@@ -17,14 +18,13 @@ if TYPE_CHECKING:
     from tapekeeper.model.window import Window
 
 _SLACK: Final = timedelta(days=1)
-"""Trades of a gap are looked for this far around its window, which spares the partitions of all other days."""
-_HELD_TRADES: Final = """
-    SELECT count(*), md5(coalesce(string_agg(trade_seq::text, ',' ORDER BY trade_seq), ''))
+"""Numbers of a gap are looked for this far around its window, which spares the partitions of all other days."""
+_HELD_NUMBERS: Final = """
+    SELECT count(*), md5(coalesce(string_agg(sequence::text, ',' ORDER BY sequence), ''))
     FROM (
-        SELECT DISTINCT trade_seq
-        FROM option_trades
-        JOIN series USING (instrument_id)
-        WHERE series_id = %(series_id)s AND trade_seq BETWEEN %(first)s AND %(last)s
+        SELECT DISTINCT sequence
+        FROM sequence_points
+        WHERE series_id = %(series_id)s AND sequence BETWEEN %(first)s AND %(last)s
             AND event_time >= %(from)s AND event_time < %(to)s
     ) AS held
 """
@@ -44,13 +44,22 @@ _DIGEST_OF_ROWS: Final = """
 """
 
 
+_DIGEST_OF_TOLD: Final = """
+    SELECT md5(coalesce(string_agg(
+        concat_ws(',', extract(epoch FROM window_start), extract(epoch FROM window_end)), ';' ORDER BY window_start
+    ), ''))
+    FROM told_windows
+    WHERE series_id = %s AND window_start < %s AND window_end > %s
+"""
+
+
 class Lack(NamedTuple):
     """What is not held of a gap, in the unit of the dataset."""
 
     by_day: dict[date, int]
-    """Only days that lack something; trades count for the day of the window's end."""
+    """Only days that lack something; sequence numbers count for the day of the window's end."""
     digest: str
-    """MD5 of what is held, in order."""
+    """MD5 of what is held, in order: numbers, rows, or windows that were told."""
 
     @property
     def missing(self) -> int:
@@ -59,30 +68,41 @@ class Lack(NamedTuple):
 
 
 def lack(cursor: Cursor, series_id: int, window: Window, sequences: Sequences | None) -> Lack:
-    """Count what a series does not hold of sequence numbers or, without them, of the grid points of a window.
+    """Count what a series does not hold of sequence numbers or, without them, of a window.
+
+    Of a window that is the points of the series' grid, or the pieces that were never told where it has none.
 
     Raises:
-        InvariantBroken: there are neither sequence numbers nor a grid, so that nothing can be counted.
+        InvariantBroken: no sequence numbers were given, and the series has no grid and is not told in windows.
     """
     if sequences is not None:
-        return _lack_of_trades(cursor, series_id, window, sequences)
+        return _lack_of_numbers(cursor, series_id, window, sequences)
+    if is_told(cursor, series_id):
+        return _lack_of_told(cursor, series_id, window)
     cursor.execute("SELECT resolution_seconds FROM series WHERE series_id = %s", (series_id,))
     row = cursor.fetchone()
     if row is None or not row[0]:
         raise InvariantBroken(f"series {series_id} has no grid, and no sequence numbers were given: nothing is counted")
-    return _lack_of_candles(cursor, series_id, window, row[0] * MICROSECONDS_PER_SECOND)
+    return _lack_of_rows(cursor, series_id, window, row[0] * MICROSECONDS_PER_SECOND)
 
 
-def _lack_of_trades(cursor: Cursor, series_id: int, window: Window, sequences: Sequences) -> Lack:
+def _lack_of_numbers(cursor: Cursor, series_id: int, window: Window, sequences: Sequences) -> Lack:
     start, end = window.as_datetimes()
     numbers = {"series_id": series_id, "first": sequences.first, "last": sequences.last}
-    cursor.execute(_HELD_TRADES, {**numbers, "from": start - _SLACK, "to": end + _SLACK})
+    cursor.execute(_HELD_NUMBERS, {**numbers, "from": start - _SLACK, "to": end + _SLACK})
     ((rows, digest),) = cursor.fetchall()
     missing = len(sequences) - rows
     return Lack({day_of(window.end - 1): missing} if missing else {}, digest)
 
 
-def _lack_of_candles(cursor: Cursor, series_id: int, window: Window, step: int) -> Lack:
+def _lack_of_told(cursor: Cursor, series_id: int, window: Window) -> Lack:
+    start, end = window.as_datetimes()
+    cursor.execute(_DIGEST_OF_TOLD, (series_id, end, start))
+    ((digest,),) = cursor.fetchall()
+    return Lack(untold_pieces(cursor, series_id, window), digest)
+
+
+def _lack_of_rows(cursor: Cursor, series_id: int, window: Window, step: int) -> Lack:
     start, end = window.as_datetimes()
     values = {"series_id": series_id, "start": start, "end": end}
     cursor.execute(_HELD_ROWS, values)

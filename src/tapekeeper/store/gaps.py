@@ -12,6 +12,7 @@ from tapekeeper.model.gap_record import GapEvent, KeptReceipt, ListedGap
 from tapekeeper.store.account import Change, change_account
 from tapekeeper.store.gap_counts import Lack, lack
 from tapekeeper.store.gap_rows import SELECT_GAPS, gap_of, locked_gap, move, note, told_so_far, write_receipt
+from tapekeeper.store.told import is_told, recount
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -125,7 +126,7 @@ def close_gap(
     gap = locked_gap(cursor, gap_id)
     lacking = _lack_of(cursor, gap)
     to = GapState.PERMANENT if lacking.missing else GapState.REPAIRED
-    why = f"{gap.missing - lacking.missing} of {gap.missing} missing rows were found"
+    why = f"{_found(gap, lacking)} of {gap.missing} missing rows were found"
     return _close(cursor, gap, lacking, to, by=by, why=why, evidence={**(evidence or {}), "requests": requests})
 
 
@@ -241,9 +242,14 @@ def _lack_of(cursor: Cursor, gap: Gap) -> Lack:
     return lack(cursor, gap.series_id, gap.window, gap.sequences)
 
 
+def _found(gap: Gap, lacking: Lack) -> int:
+    """Return how much came since the gap was recorded; a piece of which the middle was told lacks more pieces."""
+    return max(0, gap.missing - lacking.missing)
+
+
 def _take_off_found(cursor: Cursor, gap: Gap, lacking: Lack) -> int:
     """Return what was found since the last time; trades of it are expected no longer on the gap's behalf."""
-    found = gap.missing - lacking.missing - told_so_far(cursor, gap.gap_id).found
+    found = _found(gap, lacking) - told_so_far(cursor, gap.gap_id).found
     if gap.sequences is not None and found:
         change_account(cursor, [Change(gap.series_id, gap.account_day, expected=-found)])
     return found
@@ -256,9 +262,16 @@ def _close(
     move(cursor, gap, to, by=by, why=why, evidence={**evidence, "found": found})
     told = told_so_far(cursor, gap.gap_id)
     write_receipt(cursor, gap.gap_id, requests=told.requests, found=told.found, lack=lacking)
-    lost = [Change(gap.series_id, day, lost=missing) for day, missing in sorted(lacking.by_day.items())]
-    change_account(cursor, lost)
+    _account_lost(cursor, gap, lacking)
     return Receipt(gap.gap_id, to, told.found, lacking.missing)
+
+
+def _account_lost(cursor: Cursor, gap: Gap, lacking: Lack) -> None:
+    if gap.sequences is None and is_told(cursor, gap.series_id):
+        recount(cursor, gap.series_id, gap.window)
+    else:
+        lost = [Change(gap.series_id, day, lost=missing) for day, missing in sorted(lacking.by_day.items())]
+        change_account(cursor, lost)
 
 
 def _close_as_filled(cursor: Cursor, gap: Gap, lacking: Lack, *, by: str) -> Receipt:

@@ -47,28 +47,28 @@ _LATE_CANDLES: Final = """
     WHERE coverage.lost > lacking.lost
     ORDER BY series_id, day
 """
-# Trades are looked for a day around the window of their gap, which spares the partitions of all other days.
-_LATE_TRADES: Final = """
+# Numbers are looked for a day around the window of their gap, which spares the partitions of all other days. What was
+# never told and is given up is no part of this: whatever changes it counts it at once.
+_LATE_NUMBERS: Final = """
     WITH lacking AS (
         SELECT
             series_id,
             ((window_end - interval '1 microsecond') AT TIME ZONE 'UTC')::date AS day,
             sum(last_sequence - first_sequence + 1 - held.rows)::bigint AS lost
         FROM data_gaps
-        JOIN series USING (series_id)
         CROSS JOIN LATERAL (
-            SELECT count(DISTINCT trade_seq) AS rows FROM option_trades
-            WHERE option_trades.instrument_id = series.instrument_id
-                AND trade_seq BETWEEN first_sequence AND last_sequence
+            SELECT count(DISTINCT sequence) AS rows FROM sequence_points AS held
+            WHERE held.series_id = data_gaps.series_id
+                AND sequence BETWEEN first_sequence AND last_sequence
                 AND event_time >= window_start - interval '1 day' AND event_time < window_end + interval '1 day'
         ) AS held
         WHERE series_id = ANY(%s) AND first_sequence IS NOT NULL AND state IN ('permanent', 'accepted')
         GROUP BY 1, 2
     )
-    SELECT series_id, day, coverage.lost - lacking.lost
+    SELECT series_id, day, coverage.lost - coverage.untold_lost - lacking.lost
     FROM lacking
     JOIN coverage USING (series_id, day)
-    WHERE coverage.lost > lacking.lost
+    WHERE coverage.lost - coverage.untold_lost > lacking.lost
     ORDER BY series_id, day
 """
 
@@ -76,14 +76,14 @@ _LATE_TRADES: Final = """
 def settle_late_rows(cursor: Cursor, series_ids: Sequence[int]) -> int:
     """Take what is held meanwhile off what the account of series calls lost, and return how many rows that are.
 
-    A trade counted itself when it came late, so it is expected no longer on its gap's behalf either.
+    What has a number counted itself when it came late, so it is expected no longer on its gap's behalf either.
     """
-    return _settle(cursor, _LATE_CANDLES, series_ids, are_trades=False) + _settle(
-        cursor, _LATE_TRADES, series_ids, are_trades=True
+    return _settle(cursor, _LATE_CANDLES, series_ids, are_numbers=False) + _settle(
+        cursor, _LATE_NUMBERS, series_ids, are_numbers=True
     )
 
 
-def _settle(cursor: Cursor, look: str, series_ids: Sequence[int], *, are_trades: bool) -> int:
+def _settle(cursor: Cursor, look: str, series_ids: Sequence[int], *, are_numbers: bool) -> int:
     cursor.execute(look, (list(series_ids),))
     touched = sorted({series_id for series_id, _, _ in cursor.fetchall()})
     if not touched:
@@ -95,6 +95,6 @@ def _settle(cursor: Cursor, look: str, series_ids: Sequence[int], *, are_trades:
     late = cursor.fetchall()
     change_account(
         cursor,
-        [Change(series_id, day, expected=-rows if are_trades else 0, lost=-rows) for series_id, day, rows in late],
+        [Change(series_id, day, expected=-rows if are_numbers else 0, lost=-rows) for series_id, day, rows in late],
     )
     return sum(rows for _, _, rows in late)

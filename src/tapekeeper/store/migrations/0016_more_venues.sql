@@ -110,8 +110,12 @@ CREATE TABLE told_windows (
     CHECK (window_end > window_start)
 );
 COMMENT ON TABLE told_windows IS 'what the venue told whole of a series that has no grid; they never touch each other';
-ALTER TABLE coverage ADD COLUMN untold bigint NOT NULL DEFAULT 0 CHECK (untold >= 0);
+ALTER TABLE coverage
+    ADD COLUMN untold bigint NOT NULL DEFAULT 0 CHECK (untold >= 0),
+    ADD COLUMN untold_lost bigint NOT NULL DEFAULT 0 CHECK (untold_lost >= 0);
 COMMENT ON COLUMN coverage.untold IS 'pieces of the day that are followed and were never told; each is one of what is expected';
+COMMENT ON COLUMN coverage.untold_lost IS 'those of them that gaps say will never be told; each is one of what is lost';
+COMMENT ON COLUMN series_totals.accounted_until IS 'up to where the followed seconds are accounted, where seconds count; up to where anything is expected, where windows are told';
 
 ALTER TABLE backfill_chunks
     ADD COLUMN source text NOT NULL DEFAULT 'rest' CHECK (source IN ('rest', 'archive'));
