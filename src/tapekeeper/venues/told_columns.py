@@ -18,7 +18,7 @@ from tapekeeper.model.answer import Answer, RejectedRow, Rows
 from tapekeeper.model.candle import Float64Column, Int64Column
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from tapekeeper.model.resolution import Resolution
     from tapekeeper.model.window import Window
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 COUNT_END: Final = 2**31
 """Counts are stored in 32 bits."""
+ID_END: Final = 2**63
+"""Ids are stored in 64 bits."""
 
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
@@ -91,6 +93,29 @@ class ToldColumns:
         self._refuse(~usable, name, "no count")
         return np.where(usable, numbers, 0).astype(np.int64)
 
+    def ids(self, name: str) -> Int64Column:
+        """Return a column of whole numbers from 0 on, exactly; one that is none is -1, and its row is put aside."""
+        # Not by way of doubles: beyond 2**53 two ids would become one.
+        column = self._told[name]
+        known = [value if type(value) is int and 0 <= value < ID_END else -1 for value in column]
+        numbers = np.array(known, dtype=np.int64)
+        self._refuse(numbers < 0, name, "no whole number from 0 on")
+        return numbers
+
+    def flags(self, name: str) -> Mask:
+        """Return a column of truth values; one that is none is false, and its row is put aside."""
+        column = self._told[name]
+        self._refuse(np.array([type(value) is not bool for value in column], dtype=np.bool_), name, "no truth value")
+        return np.array([value is True for value in column], dtype=np.bool_)
+
+    def optional_decimals(self, name: str) -> Float64Column:
+        """Return a column as `decimals` does; what is not told, or is an empty text, is NaN and no reason."""
+        column = self._told[name]
+        numbers = np.array([decimal_of(value) for value in column], dtype=np.float64)
+        told = np.array([value is not None and value != "" for value in column], dtype=np.bool_)
+        self._refuse(told & ~np.isfinite(numbers), name, "no finite number")
+        return np.where(np.isfinite(numbers), numbers, math.nan)
+
     def decimals(self, name: str) -> Float64Column:
         """Return a column of numbers that are written as text, such as "0.01634790", as doubles."""
         column = self._told[name]
@@ -112,7 +137,7 @@ class ToldColumns:
         """Put one row aside; the first reason that was found is the one that is told."""
         self._reasons.setdefault(row, reason)
 
-    def doubt(self, mask: Mask, template: str, values: Mapping[str, Float64Column]) -> None:
+    def doubt(self, mask: Mask, template: str, values: Mapping[str, Float64Column | Int64Column]) -> None:
         """Put rows aside that contradict themselves.
 
         Args:
@@ -121,10 +146,12 @@ class ToldColumns:
             values: columns by name.
         """
         for row in np.flatnonzero(mask):
-            row_values = {name: float(column[row]) for name, column in values.items()}
+            row_values = {name: column[row].item() for name, column in values.items()}
             self.put_aside(int(row), template.format(**row_values))
 
-    def believe(self, rows: RowsT, window: Window, resolution: Resolution, *, latest: int) -> Answer[RowsT]:
+    def believe(
+        self, rows: RowsT, window: Window, resolution: Resolution, *, latest: int, told_at: Int64Column | None = None
+    ) -> Answer[RowsT]:
         """Return the rows of a window, and apart from them those that contradict themselves.
 
         Args:
@@ -133,6 +160,7 @@ class ToldColumns:
                 request may begin a millisecond before the window, and the venue may round that down.
             resolution: the distance of the rows.
             latest: microseconds since 1970; a row after it is not over yet, and left out.
+            told_at: see `sort_out`.
 
         Raises:
             WindowMismatch: there is a row of another window or of another grid.
@@ -143,16 +171,39 @@ class ToldColumns:
         _check_moments(moments[timed], window, resolution)
         unfinished = moments > latest
         _log_unfinished(int(np.sum(unfinished & timed)), resolution)
-        return self.sort_out(rows, ~timed | ((moments >= window.start) & ~unfinished))
+        return self.sort_out(rows, ~timed | ((moments >= window.start) & ~unfinished), told_at)
 
-    def sort_out(self, rows: RowsT, wanted: Mask) -> Answer[RowsT]:
+    def believe_numbered(self, rows: RowsT, numbers: Int64Column, window: Window | None) -> Answer[RowsT]:
+        """Return rows that have numbers in place of a grid, and apart from them those that contradict themselves.
+
+        Args:
+            rows: every row as it came, read by the methods above.
+            numbers: of shape (n,), the venue's own number of each row; some may be missing.
+            window: what was wanted; None where it was asked for by numbers.
+
+        Raises:
+            WindowMismatch: there is a row of another window.
+            InvariantBroken: the numbers do not ascend, or the moments descend.
+        """
+        moments = rows.moments
+        if window is not None:
+            _check_inside(moments[moments >= 0], window.start, window)
+        believed = np.ones(len(moments), dtype=np.bool_)
+        believed[list(self._reasons)] = False
+        _check_ascent(numbers[believed], "the numbers do not ascend: {after} comes after {before}", str)
+        _check_ascent(moments[believed], "the moments descend: {after} comes after {before}", format_moment, least=0)
+        return self.sort_out(rows, np.ones(len(moments), dtype=np.bool_))
+
+    def sort_out(self, rows: RowsT, wanted: Mask, told_at: Int64Column | None = None) -> Answer[RowsT]:
         """Return the rows that were wanted, and apart from them those that were put aside.
 
         Args:
             rows: every row as it came, read by the methods above.
             wanted: of shape (n,), true for the rows to return.
+            told_at: of shape (n,), in microseconds since 1970, -1 for none: when a row says that it is, for those that
+                are put aside; None where that is its moment.
         """
-        moments = rows.moments
+        moments = rows.moments if told_at is None else told_at
         believed = wanted.copy()
         believed[list(self._reasons)] = False
         rejected = tuple(
@@ -189,24 +240,32 @@ def _day(value: object) -> int:
 
 def _check_moments(moments: Int64Column, window: Window, resolution: Resolution) -> None:
     step = resolution.microseconds
-    strays = moments[(moments < window.start - step) | (moments >= window.end)]
-    if len(strays):
-        raise WindowMismatch(
-            f"{len(strays)} of {len(moments)} rows lie outside the asked window {window},"
-            f" such as {format_moment(int(strays[0]))}"
-        )
+    _check_inside(moments, window.start - step, window)
     off_grid = moments[moments % step != 0]
     if len(off_grid):
         raise WindowMismatch(
             f"{len(off_grid)} of {len(moments)} rows do not lie on a multiple of {resolution},"
             f" such as {format_moment(int(off_grid[0]))}"
         )
-    descents = np.flatnonzero(np.diff(moments) <= 0)
-    if len(descents):
-        before, after = (int(moments[descents[0] + offset]) for offset in (0, 1))
-        raise InvariantBroken(
-            f"the open times do not ascend: {format_moment(after)} comes after {format_moment(before)}"
+    _check_ascent(moments, "the open times do not ascend: {after} comes after {before}", format_moment)
+
+
+def _check_inside(moments: Int64Column, start: int, window: Window) -> None:
+    """Raise WindowMismatch if a moment is before the start, or not before the end of the window."""
+    strays = moments[(moments < start) | (moments >= window.end)]
+    if len(strays):
+        raise WindowMismatch(
+            f"{len(strays)} of {len(moments)} rows lie outside the asked window {window},"
+            f" such as {format_moment(int(strays[0]))}"
         )
+
+
+def _check_ascent(column: Int64Column, template: str, words: Callable[[int], str], *, least: int = 1) -> None:
+    """Raise InvariantBroken unless each value is at least so much above the one before."""
+    descents = np.flatnonzero(np.diff(column) < least)
+    if len(descents):
+        before, after = (words(int(column[descents[0] + offset])) for offset in (0, 1))
+        raise InvariantBroken(template.format(before=before, after=after))
 
 
 def _log_unfinished(count: int, resolution: Resolution) -> None:
