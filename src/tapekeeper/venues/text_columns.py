@@ -164,13 +164,13 @@ class TextColumns(ToldColumns):
     def ids(self, name: str) -> Int64Column:
         """Return a column of whole numbers from 0 on; one that is none is -1, and its row is put aside."""
         numbers, readable = self._fields.whole_numbers(self._places[name])
-        self._refuse(~readable, name, "no id")
+        self._refuse(~readable, name, "no whole number from 0 on")
         return np.where(readable, numbers, -1)
 
     def flags(self, name: str) -> Mask:
-        """Return a column of true and false."""
+        """Return a column of truth values; one that is none is false, and its row is put aside."""
         true, false = (self._fields.are(self._places[name], word) for word in (b"true", b"false"))
-        self._refuse(~(true | false), name, "neither true nor false")
+        self._refuse(~(true | false), name, "no truth value")
         return true
 
     def decimals(self, name: str) -> Float64Column:

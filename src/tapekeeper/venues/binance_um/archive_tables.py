@@ -15,7 +15,7 @@ import numpy as np
 
 from tapekeeper.clock import format_moment, now_microseconds, to_microseconds
 from tapekeeper.errors import InvariantBroken, ParseFailure
-from tapekeeper.model.agg_trade import AggTrades
+from tapekeeper.model.answer import Answer
 from tapekeeper.model.candle import Candles
 from tapekeeper.model.funding_rate import FundingRates
 from tapekeeper.model.open_interest import OpenInterest
@@ -25,7 +25,7 @@ from tapekeeper.model.series import (
     BINANCE_UM_FUNDING_RATES,
     BINANCE_UM_OPEN_INTEREST,
 )
-from tapekeeper.venues.binance_um.agg_trade_columns import check_order, doubt_agg_trades
+from tapekeeper.venues.binance_um.agg_trades import believe_agg_trades
 from tapekeeper.venues.binance_um.open_interest import doubt_open_interest
 from tapekeeper.venues.candle_columns import doubt_candles
 from tapekeeper.venues.excerpt import shown
@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from tapekeeper.model.answer import Answer, Rows
+    from tapekeeper.model.agg_trade import AggTrades
+    from tapekeeper.model.answer import Rows
     from tapekeeper.model.archive import ArchiveFile
     from tapekeeper.model.candle import Int64Column
     from tapekeeper.model.series import Dataset
@@ -95,11 +96,15 @@ class Table(ABC):
     def _sort_out(self, told: TextColumns, rows: RowsT, wanted: Mask | bool = True) -> Answer[RowsT]:
         """Return the rows of the window, and apart from them what was put aside and what the file should not hold."""
         moments = rows.moments
-        timed, inside = moments >= 0, _within(moments, self._window)
-        strays = timed & ~_within(moments, self._file.window)
+        strays = self._put_strays_aside(told, moments)
+        return told.sort_out(rows, wanted & ((moments < 0) | _within(moments, self._window) | strays))
+
+    def _put_strays_aside(self, told: TextColumns, moments: Int64Column) -> Mask:
+        """Put rows aside that the file should not hold; return which these are."""
+        strays: Mask = (moments >= 0) & ~_within(moments, self._file.window)
         for row in np.flatnonzero(strays).tolist():
             told.put_aside(row, f"{format_moment(int(moments[row]))} is not in the file's window {self._file.window}")
-        return told.sort_out(rows, wanted & (~timed | inside | strays))
+        return strays
 
 
 class _GridTable(Table):
@@ -153,24 +158,32 @@ class _AggTrades(Table):
 
     def __init__(self, file: ArchiveFile, window: Window) -> None:
         super().__init__(file, window)
-        self._latest = AggTrades.empty()
+        self._latest_id, self._latest_time = -1, -1
 
     def _read(self, told: TextColumns, fields: Fields) -> Answer[Rows]:  # noqa: ARG002
-        trades = AggTrades(
-            agg_trade_id=told.ids("agg_trade_id"),
-            event_time=told.moments("transact_time"),
-            price=told.decimals("price"),
-            quantity=told.decimals("quantity"),
-            first_trade_id=told.ids("first_trade_id"),
-            last_trade_id=told.ids("last_trade_id"),
-            is_buyer_maker=told.flags("is_buyer_maker"),
-        )
-        doubt_agg_trades(told, trades)
-        answer = self._sort_out(told, trades)
-        check_order(answer.rows, after=self._latest)
-        if len(answer.rows):
-            self._latest = answer.rows.select(np.arange(len(answer.rows)) == len(answer.rows) - 1)
-        return answer
+        self._put_strays_aside(told, told.moments("transact_time"))
+        answer = believe_agg_trades(told, None, now_microseconds(), self.columns)
+        self._check_after_latest(answer.rows)
+        inside = _within(answer.rows.event_time, self._window)
+        rejected = tuple(row for row in answer.rejected if self._is_told(row.event_time))
+        return Answer(answer.rows if inside.all() else answer.rows.select(inside), rejected)
+
+    def _check_after_latest(self, trades: AggTrades) -> None:
+        if not len(trades):
+            return
+        number, time = int(trades.agg_trade_id[0]), int(trades.event_time[0])
+        if number <= self._latest_id or time < self._latest_time:
+            raise InvariantBroken(
+                f"the aggregate trades do not ascend: {number} at {format_moment(time)}"
+                f" comes after {self._latest_id} at {format_moment(self._latest_time)}"
+            )
+        self._latest_id, self._latest_time = int(trades.agg_trade_id[-1]), int(trades.event_time[-1])
+
+    def _is_told(self, moment: int | None) -> bool:
+        """Return whether a row that was put aside is told here: one of another window is told with that."""
+        if moment is None or self._window.start <= moment < self._window.end:
+            return True
+        return not self._file.window.start <= moment < self._file.window.end
 
 
 class _Metrics(_GridTable):
