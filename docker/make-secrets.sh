@@ -42,6 +42,9 @@ secret celery_broker_url "redis://:$(random)@redis:6379/0"
 secret grafana_admin_password "$(random)"
 secret grafana_secret_key "$(random)"
 
+# Of a subscription of yours. Empty: CryptoDataDownload is not asked.
+[ -e "$folder/cryptodatadownload_api_key" ] || : > "$folder/cryptodatadownload_api_key"
+
 # Where alerts go. Until an address of yours stands in it nobody is called.
 secret webhook_url http://webhook.invalid/
 # A dead-man's service, which calls somebody when the alert Watchdog stops. Empty: it goes to the same webhook.

@@ -17,6 +17,8 @@ FILE = PROJECT / "docker-compose.yml"
 COMPOSE = Path(sys.executable).with_name("docker-compose")
 ONCE = "on-failure:3"
 """The restart policy of a service that does its work and ends."""
+TASKS = {"scheduler", "celery"}
+"""The commands of Airflow that run tasks, or may."""
 
 Service = dict[str, Any]
 
@@ -25,14 +27,22 @@ def read(
     file: Path = FILE, profiles: Sequence[str] = (), environment_file: Path = Path("/dev/null")
 ) -> dict[str, Service]:
     """Return the services of a compose file, as Compose understands it without any variable of this machine."""
+    services: dict[str, Service] = read_all(file, profiles, environment_file)["services"]
+    return services
+
+
+def read_all(
+    file: Path = FILE, profiles: Sequence[str] = (), environment_file: Path = Path("/dev/null")
+) -> dict[str, Any]:
+    """Return a compose file, as Compose understands it without any variable of this machine."""
     chosen = [word for profile in profiles for word in ("--profile", profile)]
     where = ["--project-directory", PROJECT, "--file", file, "--env-file", environment_file]
     command = [str(COMPOSE), *map(str, where), *chosen, "config", "--format", "json"]
     answer = subprocess.run(command, env={"PATH": "/usr/bin:/bin"}, capture_output=True, check=False, timeout=60)
     if answer.returncode:
         raise ValueError(answer.stderr.decode())
-    services: dict[str, Service] = json.loads(answer.stdout)["services"]
-    return services
+    whole: dict[str, Any] = json.loads(answer.stdout)
+    return whole
 
 
 def faults(services: dict[str, Service]) -> list[str]:
@@ -47,6 +57,7 @@ def _faults(service: Service) -> Iterator[str]:
     yield from _unhardened(service)
     yield from _untold_image(service)
     yield from _leaking(service)
+    yield from _given_wrongly(service)
     yield from _losing(service)
 
 
@@ -111,6 +122,16 @@ def _leaking(service: Service) -> Iterator[str]:
             yield f"{name} is a secret in the environment"
         if re.search(r"://[^/@\s]*:[^/@\s]+@", str(value)):
             yield f"{name} holds a password"
+
+
+def _given_wrongly(service: Service) -> Iterator[str]:
+    given = {secret["target"] for secret in service.get("secrets", [])}
+    for name, value in service.get("environment", {}).items():
+        if str(value).startswith("/run/secrets/") and value not in given:
+            yield f"{name} names a secret that it is not given"
+    for secret in given:
+        if secret.endswith("_api_key") and (service.get("command") or [""])[0] not in TASKS:
+            yield f"it runs no task and is given {secret}"
 
 
 def _losing(service: Service) -> Iterator[str]:

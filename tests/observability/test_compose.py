@@ -6,19 +6,21 @@ import copy
 import itertools
 import re
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from collector.settings import read_collector_settings
+from simulator.cryptodatadownload.http import DEFAULT_KEY
 from tapekeeper.local.compose import DEMO, address, pages
+from tapekeeper.local.installation import SIMULATOR_KEY
 from tapekeeper.settings import Settings, read_settings
-from tests.observability.compose import FILE, PROJECT, Service, faults, read
+from tests.observability.compose import FILE, PROJECT, Service, faults, read, read_all
 from tests.observability.rules import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 PROFILES = ("demo", "statsd", "celery")
 COMBINATIONS = [chosen for size in range(4) for chosen in itertools.combinations(PROFILES, size)]
@@ -26,6 +28,9 @@ EXAMPLE = PROJECT / ".env.example"
 PROVISIONING = PROJECT / "grafana" / "provisioning"
 DATASOURCES = PROVISIONING / "datasources" / "tapekeeper.yml"
 SECRETS = PROJECT / "docker" / "make-secrets.sh"
+EMPTY = {"cryptodatadownload_api_key", "watchdog_url"}
+"""Secrets that a person fills in, or not."""
+KEY = {"source": "cryptodatadownload_api_key", "target": "/run/secrets/cryptodatadownload_api_key"}
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +59,7 @@ def test_every_service_keeps_the_rules(services: dict[str, Service]) -> None:
     assert faults(services) == []
 
 
-def without(*path: str) -> Callable[[Service], None]:
+def without(*path: str | int) -> Callable[[Service], None]:
     def change(service: Service) -> None:
         inner: Any = service
         for step in path[:-1]:
@@ -86,6 +91,9 @@ def without(*path: str) -> Callable[[Service], None]:
         ("prometheus", lambda service: service.update(image="prom/prometheus"), "another image tomorrow"),
         ("grafana", lambda service: service["environment"].update(GF_SECURITY_SECRET_KEY="x"), "is a secret in the"),
         ("migrate", lambda service: service["environment"].update(A="postgresql://u:p@h/d"), "A holds a password"),
+        ("airflow-worker", without("secrets", -1), "FILE names a secret that it is not given"),
+        ("collector", lambda service: service["secrets"].append(KEY), "it runs no task and is given"),
+        ("airflow-api-server", lambda service: service["secrets"].append(KEY), "it runs no task and is given"),
         ("postgres", lambda service: service["volumes"][0].pop("source"), "is lost with the container"),
         ("alertmanager", lambda service: service["volumes"][0].pop("read_only"), "it can change"),
     ],
@@ -126,14 +134,37 @@ def ports(services: dict[str, Service]) -> set[str]:
 def test_the_demo_asks_the_simulator_and_runs_beside_a_real_one(services: dict[str, Service]) -> None:
     demo = read(environment_file=PROJECT / DEMO)
     for name in ("collector", "airflow-scheduler", "airflow-api-server", "airflow-dag-processor"):
-        assert demo[name]["environment"]["TAPEKEEPER_DERIBIT_REST_URL"] == "http://simulator:8810"
-        assert demo[name]["environment"]["TAPEKEEPER_DERIBIT_WEBSOCKET_URL"] == "ws://simulator:8810/ws/api/v2"
+        environment = demo[name]["environment"]
+        assert environment["TAPEKEEPER_DERIBIT_WEBSOCKET_URL"] == "ws://simulator:8810/ws/api/v2"
+        for venue in ("DERIBIT_REST", "BINANCE_UM_REST", "BINANCE_ARCHIVE", "CRYPTODATADOWNLOAD"):
+            assert environment[f"TAPEKEEPER_{venue}_URL"] == "http://simulator:8810"
     assert demo["collector"]["depends_on"]["simulator"]["condition"] == "service_healthy"
     assert "COMPOSE_PROJECT_NAME=tapekeeper-demo\n" in (PROJECT / DEMO).read_text(encoding="utf-8")
     assert len(ports(demo)) == len(ports(services)) == 8
     assert not ports(demo) & ports(services)
     port = demo["airflow-api-server"]["ports"][0]["published"]
     assert demo["airflow-scheduler"]["environment"]["AIRFLOW__API__BASE_URL"] == f"http://127.0.0.1:{port}"
+
+
+def test_only_where_tasks_run_a_key_of_a_venue_is_read(services: dict[str, Service]) -> None:
+    variable = "TAPEKEEPER_CRYPTODATADOWNLOAD_API_KEY_FILE"
+    reading = {name: service["environment"][variable] for name, service in services.items() if told(service, variable)}
+    assert reading == dict.fromkeys(("airflow-scheduler", "airflow-worker"), KEY["target"])
+
+
+def told(service: Service, variable: str) -> bool:
+    return variable in service.get("environment", {})
+
+
+def test_the_key_of_the_demo_is_the_simulators_and_that_of_a_real_stack_is_beside_its_secrets(tmp_path: Path) -> None:
+    def key(environment_file: Path) -> Path:
+        return Path(read_all(environment_file=environment_file)["secrets"][KEY["source"]]["file"])
+
+    assert key(PROJECT / DEMO).read_text(encoding="utf-8").strip() == DEFAULT_KEY == SIMULATOR_KEY
+    assert key(EXAMPLE) == PROJECT / "secrets" / "cryptodatadownload_api_key"
+    elsewhere = tmp_path / ".env"
+    elsewhere.write_text("SECRETS_FOLDER=/srv/secrets\n", encoding="utf-8")
+    assert key(elsewhere) == Path("/srv/secrets/cryptodatadownload_api_key")
 
 
 def test_our_images_carry_the_version_of_the_package(services: dict[str, Service]) -> None:
@@ -152,18 +183,21 @@ def test_secrets_are_made_once_and_no_other_user_of_the_machine_gets_to_them(tmp
 
     first = made()
     assert set(first) == set(load(FILE)["secrets"])
-    random = [text for name, text in first.items() if name not in {"webhook_url", "watchdog_url"}]
+    assert {name for name, text in first.items() if not text} == EMPTY
+    random = [text for name, text in first.items() if name not in {"webhook_url", *EMPTY}]
     assert len(set(random)) == len(random)
     assert min(map(len, random)) >= 44
     assert folder.stat().st_mode & 0o777 == 0o700
     # The users of containers, whoever they are, read the files that they are given.
     assert {file.stat().st_mode & 0o777 for file in folder.iterdir()} == {0o644}
-    (folder / "postgres_password").write_text("mine", encoding="utf-8")
+    mine = {"postgres_password", "cryptodatadownload_api_key"}
+    for name in mine:
+        (folder / name).write_text("mine", encoding="utf-8")
     (folder / "airflow_jwt_secret").unlink()
     second = made()
-    assert second["postgres_password"] == "mine"
+    assert {second[name] for name in mine} == {"mine"}
     assert second["airflow_jwt_secret"] != first["airflow_jwt_secret"]
-    assert {name for name in first if first[name] != second[name]} == {"postgres_password", "airflow_jwt_secret"}
+    assert {name for name in first if first[name] != second[name]} == {*mine, "airflow_jwt_secret"}
 
 
 def test_every_login_of_a_secret_is_made_and_grafana_may_only_read(services: dict[str, Service]) -> None:

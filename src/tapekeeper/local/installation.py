@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 POSTGRESQL: Final = "postgresql"
 SIMULATOR: Final = "simulator"
 SIMULATOR_SEED: Final = 7
+SIMULATOR_KEY: Final = "simulated-key"
+"""What the simulator takes for a key of CryptoDataDownload."""
 POSTGRESQL_SECONDS: Final = 60.0
 SIMULATOR_SECONDS: Final = 60.0
 COLLECTOR_SECONDS: Final = 60.0
@@ -174,6 +176,9 @@ def _own_settings(
         f"{PREFIX}DERIBIT_REST_URL": simulator_url,
         f"{PREFIX}DERIBIT_WEBSOCKET_URL": f"{simulator_url.replace('http', 'ws', 1)}/ws/api/v2",
         f"{PREFIX}BINANCE_UM_REST_URL": simulator_url,
+        f"{PREFIX}BINANCE_ARCHIVE_URL": simulator_url,
+        f"{PREFIX}CRYPTODATADOWNLOAD_URL": simulator_url,
+        f"{PREFIX}CRYPTODATADOWNLOAD_API_KEY": SIMULATOR_KEY,
     }
 
 
@@ -199,7 +204,12 @@ def _postgresql(server: EmbeddedPostgres) -> Program:
 
 
 def _simulator(clone: Path, credentials: Credentials) -> Program:
-    options = {"--host": LOOPBACK, "--port": str(credentials.simulator_port), "--seed": str(SIMULATOR_SEED)}
+    options = {
+        "--host": LOOPBACK,
+        "--port": str(credentials.simulator_port),
+        "--seed": str(SIMULATOR_SEED),
+        "--cryptodatadownload-key": SIMULATOR_KEY,
+    }
     command = [sys.executable, "-m", "simulator", *(word for option in options.items() for word in option)]
     return Program(SIMULATOR, command, clone, group=SIMULATOR)
 
