@@ -7,6 +7,7 @@ from typing import Any
 
 from airflow.sdk import DAG, get_current_context, task
 from airflow.sdk.bases.timetable import BaseTimetable
+from airflow.sdk.exceptions import AirflowSkipException
 
 from tapekeeper.backfill.listings import VENUES, sync_instruments
 from tapekeeper_airflow.dag import new_dag
@@ -29,6 +30,8 @@ def _sync_task() -> Any:
         get_current_context()["venue"] = venue  # type: ignore[typeddict-unknown-key]
         with errors_as_task_states():
             change = sync_instruments(settings_of_task(), venue)
+        if change is None:
+            raise AirflowSkipException(f"no key is set for {venue}: nothing is asked")
         _log.info("%s lists %d: %d new, %d delisted, %d back", venue, *change)
         return change._asdict()
 

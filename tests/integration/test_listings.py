@@ -6,11 +6,18 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
+from pydantic import SecretStr
 
 from tapekeeper.backfill.listings import VENUES, sync_instruments
-from tapekeeper.errors import InvariantBroken
+from tapekeeper.errors import AuthRejected, InvariantBroken, KeyMissing
 from tapekeeper.model.instrument import Instrument, Listing
-from tapekeeper.settings import BinanceUmSettings, DatabaseSettings, DeribitSettings, Settings
+from tapekeeper.settings import (
+    BinanceUmSettings,
+    CryptoDataDownloadSettings,
+    DatabaseSettings,
+    DeribitSettings,
+    Settings,
+)
 from tapekeeper.store.catalogue import ListingChange, replace_listing
 from tapekeeper.store.database import Database
 from tests.support.truth import query
@@ -78,13 +85,53 @@ def test_a_list_that_cannot_be_whole_changes_nothing(database: Database, databas
     assert not any(delisted(database_url).values())
 
 
-def test_every_venue_is_asked_for_its_list(database_url: str, simulator: Simulator) -> None:
-    settings = Settings(
+def test_names_without_a_description_keep_what_is_known_by_them(database: Database, database_url: str) -> None:
+    change(database, "A", "B", "C")
+    chain = Listing((perpetual("ALL"),), frozenset({"ALL", "A", "B", "never seen"}))
+    found = [database.run(lambda cursor: replace_listing(cursor, "venue", chain, now=NOW)) for _ in range(2)]
+    assert found == [
+        ListingChange(listed=4, new=1, delisted=1, back=0),
+        ListingChange(listed=4, new=0, delisted=0, back=0),
+    ]
+    assert delisted(database_url) == {"A": False, "B": False, "C": True, "ALL": False}
+
+
+@pytest.fixture
+def settings(database_url: str, simulator: Simulator) -> Settings:
+    """Of the simulator, without a key."""
+    return Settings(
         database=DatabaseSettings.model_validate({"url": database_url}),
         deribit=DeribitSettings(rest_url=simulator.base_url),
         binance_um=BinanceUmSettings(rest_url=simulator.base_url),
+        cryptodatadownload=CryptoDataDownloadSettings(url=simulator.base_url),
     )
+
+
+def test_every_venue_is_asked_for_its_list(settings: Settings, database_url: str) -> None:
+    key = settings.cryptodatadownload.model_copy(update={"api_key": SecretStr("simulated-key")})
+    settings = settings.model_copy(update={"cryptodatadownload": key})
     for venue in VENUES:
         found = sync_instruments(settings, venue)
-        assert found.listed == found.new > 0
-        assert sync_instruments(settings, venue)[1:] == (0, 0, 0)
+        assert found is not None
+        assert found.listed >= found.new > 0
+        assert sync_instruments(settings, venue) == (found.listed, 0, 0, 0)
+        assert query(database_url, f"SELECT count(*) FROM instruments WHERE venue = '{venue}'") == [(found.new,)]
+
+
+def test_without_a_key_the_venue_that_wants_one_is_left_alone(
+    settings: Settings, simulator: Simulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = simulator.state()["requests"]
+    with caplog.at_level("INFO"):
+        assert sync_instruments(settings, "cryptodatadownload") is None
+    assert simulator.state()["requests"] == before
+    assert "no key is set for cryptodatadownload: nothing is asked (CryptoDataDownload cannot be" in caplog.text
+    assert "set TAPEKEEPER_CRYPTODATADOWNLOAD_API_KEY to" in caplog.text
+
+
+def test_a_key_that_the_venue_refuses_is_not_passed_over(settings: Settings) -> None:
+    key = settings.cryptodatadownload.model_copy(update={"api_key": SecretStr("of-somebody-else")})
+    with pytest.raises(AuthRejected, match="HTTP 401") as told:
+        sync_instruments(settings.model_copy(update={"cryptodatadownload": key}), "cryptodatadownload")
+    assert not isinstance(told.value, KeyMissing)
+    assert "of-somebody-else" not in str(told.value)

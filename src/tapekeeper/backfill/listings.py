@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final
 
 from tapekeeper.backfill.tools import tools_for
 from tapekeeper.clock import now_microseconds
+from tapekeeper.errors import KeyMissing
 from tapekeeper.http.rate_budget import Priority
 from tapekeeper.model.series import DATASETS
 from tapekeeper.store import catalogue
@@ -17,10 +19,14 @@ if TYPE_CHECKING:
 
 VENUES: Final = tuple(dict.fromkeys(dataset.venue for dataset in DATASETS.values()))
 """The venues that are asked."""
+_log = logging.getLogger(__name__)
 
 
-def sync_instruments(settings: Settings, venue: str) -> ListingChange:
+def sync_instruments(settings: Settings, venue: str) -> ListingChange | None:
     """Ask a venue for all instruments that live, and write down what is new, what changed, and what is gone.
+
+    Returns:
+        What it changed; None where nothing was asked, as the venue wants a key and none is set.
 
     Raises:
         RetryLater: the venue cannot be asked now.
@@ -35,5 +41,8 @@ def sync_instruments(settings: Settings, venue: str) -> ListingChange:
         return tools.database.run(
             lambda cursor: catalogue.replace_listing(cursor, venue, listing, now=now_microseconds())
         )
+    except KeyMissing as error:
+        _log.info("no key is set for %s: nothing is asked (%s)", venue, error)
+        return None
     finally:
         tools.close()

@@ -44,7 +44,7 @@ _LIVING: Final = f"""
     SELECT
         count(*) FILTER (WHERE {_LIVES}),
         count(*) FILTER (WHERE {_LIVES} AND name <> ALL(%(names)s)),
-        count(*) FILTER (WHERE name = ANY(%(names)s))
+        count(*) FILTER (WHERE name = ANY(%(described)s))
     FROM instruments WHERE venue = %(venue)s
 """  # noqa: S608 (made of constants of this module)
 _DELIST: Final = f"""
@@ -60,8 +60,9 @@ class ListingChange(NamedTuple):
     """What a new list of a venue's instruments changed."""
 
     listed: int
-    """How many live."""
+    """How many names the list has."""
     new: int
+    """Of those that it describes."""
     delisted: int
     back: int
     """Delisted before, and listed again."""
@@ -87,7 +88,8 @@ def replace_listing(cursor: Cursor, venue: str, listing: Listing, *, now: int) -
     Raises:
         InvariantBroken: the list lacks more than half of those that should live: it cannot be whole.
     """
-    asked = {"venue": venue, "names": sorted(listing.names), "now": from_microseconds(now)}
+    described = [instrument.name for instrument in listing.instruments]
+    asked = {"venue": venue, "names": sorted(listing.names), "described": described, "now": from_microseconds(now)}
     cursor.execute(_LIVING, asked)
     ((living, gone, known),) = cursor.fetchall()
     if gone > living / 2:
@@ -99,7 +101,7 @@ def replace_listing(cursor: Cursor, venue: str, listing: Listing, *, now: int) -
     cursor.execute(_DELIST, asked)
     delisted = cursor.rowcount
     cursor.execute(_LIST_AGAIN, asked)
-    return ListingChange(len(listing.names), len(listing.names) - known, delisted, cursor.rowcount)
+    return ListingChange(len(listing.names), len(described) - known, delisted, cursor.rowcount)
 
 
 def ensure_series(cursor: Cursor, dataset: Dataset, instrument: Instrument, resolution: Resolution) -> Series:
