@@ -45,9 +45,9 @@ class Correction:
     @property
     def changes(self) -> dict[str, tuple[object, object]]:
         """Return what each column that differs was and is."""
-        return {
-            name: (self.before.get(name), value) for name, value in self.after.items() if self.before.get(name) != value
-        }
+        names = dict.fromkeys([*self.before, *self.after])
+        both = {name: (self.before.get(name), self.after.get(name)) for name in names}
+        return {name: (was, now) for name, (was, now) in both.items() if was != now}
 
     def as_json(self) -> dict[str, object]:
         """Return the correction as an object for scripts, with times as ISO 8601 in UTC."""
