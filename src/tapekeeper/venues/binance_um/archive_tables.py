@@ -26,6 +26,7 @@ from tapekeeper.model.series import (
     BINANCE_UM_OPEN_INTEREST,
 )
 from tapekeeper.venues.binance_um.agg_trades import believe_agg_trades
+from tapekeeper.venues.binance_um.funding_rates import nearest_due
 from tapekeeper.venues.binance_um.open_interest import doubt_open_interest
 from tapekeeper.venues.candle_columns import doubt_candles
 from tapekeeper.venues.excerpt import shown
@@ -48,8 +49,6 @@ if TYPE_CHECKING:
     RowsT = TypeVar("RowsT", bound=SelectableRows)
 
 SECONDS_PER_HOUR: Final = 3_600
-PAID_LATE_MAXIMUM: Final = 60_000_000
-"""Microseconds between a funding time and the schedule; some milliseconds are usual."""
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 
 
@@ -93,12 +92,6 @@ class Table(ABC):
     def _read(self, told: TextColumns, fields: Fields) -> Answer[Rows]:
         """Return the rows of a stretch."""
 
-    def _sort_out(self, told: TextColumns, rows: RowsT, wanted: Mask | bool = True) -> Answer[RowsT]:
-        """Return the rows of the window, and apart from them what was put aside and what the file should not hold."""
-        moments = rows.moments
-        strays = self._put_strays_aside(told, moments)
-        return told.sort_out(rows, wanted & ((moments < 0) | _within(moments, self._window) | strays))
-
     def _put_strays_aside(self, told: TextColumns, moments: Int64Column) -> Mask:
         """Put rows aside that the file should not hold; return which these are."""
         strays: Mask = (moments >= 0) & ~_within(moments, self._file.window)
@@ -114,11 +107,20 @@ class _GridTable(Table):
         super().__init__(file, window)
         self._latest = -1
 
-    def _on_grid(self, told: TextColumns, rows: RowsT, wanted: Mask | bool = True) -> Answer[RowsT]:
+    def _on_grid(
+        self, told: TextColumns, rows: RowsT, wanted: Mask | bool, told_at: Int64Column | None = None
+    ) -> Answer[RowsT]:
+        """Return the rows of the window, and apart from them what was put aside and what the file should not hold.
+
+        `told_at` is when a row that is put aside says that it is, where that is not its moment.
+        """
         moments, resolution = rows.moments, self._file.resolution
         for row in np.flatnonzero((moments >= 0) & (moments % resolution.microseconds != 0)).tolist():
             told.put_aside(row, f"{format_moment(int(moments[row]))} does not lie on a multiple of {resolution}")
-        answer = self._sort_out(told, rows, wanted)
+        if told_at is not None:
+            moments = np.where(moments < 0, told_at, moments)
+        strays = self._put_strays_aside(told, moments)
+        answer = told.sort_out(rows, wanted & ((moments < 0) | _within(moments, self._window) | strays), told_at)
         ascending = np.concatenate([[self._latest], answer.rows.moments])
         descents = np.flatnonzero(np.diff(ascending) <= 0)
         if len(descents):
@@ -239,18 +241,19 @@ class _FundingRates(_GridTable):
     def _read(self, told: TextColumns, fields: Fields) -> Answer[Rows]:  # noqa: ARG002
         paid_at = told.moments("calc_time")
         hours = told.counts("funding_interval_hours")
-        due_at = due_times(paid_at, self._file.resolution.microseconds)
         rates = FundingRates(
-            due_at=due_at,
+            due_at=nearest_due(paid_at, self._file.resolution),
             paid_at=paid_at,
             funding_rate=told.decimals("last_funding_rate"),
             mark_price=np.full(len(paid_at), np.nan),
         )
-        own = hours * SECONDS_PER_HOUR == self._file.resolution.seconds
-        for row in np.flatnonzero(own & (np.abs(paid_at - due_at) > PAID_LATE_MAXIMUM)).tolist():
-            told.put_aside(row, f"calc_time {format_moment(int(paid_at[row]))} is far from the schedule")
-        # An interval that cannot be read is 0, and its row is put aside.
-        return self._on_grid(told, rates, own | (hours == 0))
+        # The rates of another interval are of another series. One that cannot be read is 0, and its row is put aside.
+        own = (hours * SECONDS_PER_HOUR == self._file.resolution.seconds) | (hours == 0)
+        for row in np.flatnonzero(own & (rates.due_at < 0) & (paid_at >= 0)).tolist():
+            told.put_aside(
+                row, f"paid at {format_moment(int(paid_at[row]))}, which is not near to a multiple of its interval"
+            )
+        return self._on_grid(told, rates, own, told_at=paid_at)
 
 
 _TABLES: Final[Mapping[Dataset, type[Table]]] = {
@@ -264,11 +267,6 @@ _TABLES: Final[Mapping[Dataset, type[Table]]] = {
 def table_of(file: ArchiveFile, window: Window) -> Table:
     """Return what reads the rows of a file that lie in a window."""
     return _TABLES[file.dataset](file, window)
-
-
-def due_times(paid_at: Int64Column, interval: int) -> Int64Column:
-    """Return the moments of a schedule that funding times are nearest to, -1 for those that cannot be read."""
-    return np.where(paid_at >= 0, (paid_at + interval // 2) // interval * interval, -1)
 
 
 def _within(moments: Int64Column, window: Window) -> Mask:
