@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def venue(*script: Any, data_budget: Budget | None = None) -> Iterator[tuple[BinanceUmRest, Budget, ScriptedServer]]:
+def venue(
+    *script: Any, data_budget: Budget | None = None, funding_budget: Budget | None = None
+) -> Iterator[tuple[BinanceUmRest, Budget, ScriptedServer]]:
     budget, answers = Budget(), [http_answer(200, orjson.dumps(body)) for body in script]
     with (
         ScriptedServer(*answers) as server,
@@ -37,7 +39,7 @@ def venue(*script: Any, data_budget: Budget | None = None) -> Iterator[tuple[Bin
             HttpSettings(attempts_maximum=1), "binance_um", server.base_url, budget, NoLog(), Priority.BACKFILL
         ) as client,
     ):
-        yield BinanceUmRest(client, 2400, data_budget or Budget()), budget, server
+        yield BinanceUmRest(client, 2400, data_budget or Budget(), funding_budget or Budget()), budget, server
 
 
 def test_candles_are_asked_for_at_the_best_price_and_come_in_their_units() -> None:

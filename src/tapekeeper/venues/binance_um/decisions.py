@@ -27,6 +27,12 @@ RETRY_CODES: Final = frozenset({-1000, -1001, -1006, -1007, -1016})
 AUTH_CODES: Final = frozenset({-1002, -2014, -2015})
 """UNAUTHORIZED, BAD_API_KEY_FMT, REJECTED_MBX_KEY."""
 UNKNOWN_SYMBOL_CODE: Final = -1121
+_HINTS: Final[Mapping[int, str]] = {
+    -1127: "ask for a shorter window",
+    -1128: "the venue takes either an id or times",
+    -1130: "what was asked for may lie further back than the venue keeps; its archive has it",
+}
+"""What to do about refusals whose words do not say it, by code."""
 BAN_SECONDS: Final = 120.0
 """The shortest ban, where the venue does not say how long it is."""
 FIREWALL_SECONDS: Final = 60.0
@@ -104,7 +110,8 @@ def _refusal(status: int, code: int | None, reason: str, asked: float | None) ->
     if status == 401 or code in AUTH_CODES:
         return GiveUp(reason, AuthRejected)
     if code is not None:
-        return GiveUp(reason, UnknownSymbol if code == UNKNOWN_SYMBOL_CODE else RequestRejected)
+        hint = f"; {_HINTS[code]}" if code in _HINTS else ""
+        return GiveUp(reason + hint, UnknownSymbol if code == UNKNOWN_SYMBOL_CODE else RequestRejected)
     # The venue refuses in JSON: this is what is left of a refusal, and the whole one may say to come back later.
     return RetryAfter(None, reason, limited=False) if status == 400 else None
 

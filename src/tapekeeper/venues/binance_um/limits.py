@@ -28,6 +28,17 @@ OPEN_INTEREST_DAYS: Final = 29
 UNWEIGHED: Final = 0.0
 """What lies outside of the weights still stops while our address is banned."""
 
+AGG_TRADES_PER_REQUEST: Final = 1_000
+AGG_TRADES_WEIGHT: Final = 20.0
+AGG_TRADES_WINDOW_MINUTES: Final = 30
+"""How long a chunk is; the venue tells windows of less than an hour."""
+AGG_TRADES_HOURS: Final = 47
+"""How far back we ask: a chunk may wait for an hour before it is its turn."""
+AGG_TRADES_KEPT_HOURS: Final = 48
+"""How far back the venue tells them."""
+
+FUNDING_RATES_PER_REQUEST: Final = 1_000
+
 INTERVALS: Final[dict[str, Resolution]] = {
     **{f"{minutes}m": Resolution(minutes * 60) for minutes in (1, 3, 5, 15, 30)},
     **{f"{hours}h": Resolution(hours * 3_600) for hours in (1, 2, 4, 6, 8, 12)},
@@ -39,6 +50,11 @@ PERIODS: Final[dict[str, Resolution]] = {
     name: INTERVALS[name] for name in ("5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d")
 }
 """Of open interest, by the venue's own names."""
+
+FUNDING_INTERVALS: Final[dict[str, Resolution]] = {name: INTERVALS[name] for name in ("1h", "2h", "4h", "8h")}
+"""Of funding, by the venue's own names; it is due on multiples of them."""
+USUAL_FUNDING_INTERVAL: Final = FUNDING_INTERVALS["8h"]
+"""Of every instrument that fundingInfo does not name."""
 
 SUSTAINED_SHARE: Final = 0.95
 """The venue counts by the minute of its clock, our bucket by the moment: a pace of this share and the rest as the burst
@@ -57,6 +73,11 @@ def _by_window(name: str, permits: int, *, seconds: int) -> RateLimit:
 
 DATA_LIMIT: Final = _by_window("binance_um.data", 1_000, seconds=300)
 """/futures/data lies outside of the weights; no header tells how much of this is used."""
+
+
+FUNDING_LIMIT: Final = _by_window("binance_um.funding", 500, seconds=300)
+"""fundingRate and fundingInfo share it. Both are documented with it in place of a weight, so they weigh nothing; if
+they did, the header that every answer carries would still make everybody pause before the minute is spent."""
 
 
 def parse_interval(text: str) -> Resolution:

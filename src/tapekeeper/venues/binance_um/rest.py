@@ -14,10 +14,13 @@ from tapekeeper.model.answer import Answer
 from tapekeeper.model.candle import Candles
 from tapekeeper.model.instrument import Listing
 from tapekeeper.model.open_interest import OpenInterest
-from tapekeeper.model.series import BINANCE_UM_OPEN_INTEREST
+from tapekeeper.model.series import BINANCE_UM_AGG_TRADES, BINANCE_UM_FUNDING_RATES, BINANCE_UM_OPEN_INTEREST
+from tapekeeper.venues.binance_um.agg_trade_history import AggTradeHistory
 from tapekeeper.venues.binance_um.decisions import Decisions, Reply
+from tapekeeper.venues.binance_um.funding_history import FundingHistory
 from tapekeeper.venues.binance_um.klines import parse_klines
 from tapekeeper.venues.binance_um.limits import (
+    AGG_TRADES_WEIGHT,
     CANDLES_PER_REQUEST,
     CANDLES_WEIGHT,
     LISTING_WEIGHT,
@@ -30,10 +33,12 @@ from tapekeeper.venues.binance_um.listings import ListingParser
 from tapekeeper.venues.binance_um.open_interest import parse_open_interest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from tapekeeper.http.client import HttpClient
     from tapekeeper.http.rate_budget import RateBudget
+    from tapekeeper.model.agg_trade import AggTrades
+    from tapekeeper.model.funding_rate import FundingRates
     from tapekeeper.model.instrument import Instrument
     from tapekeeper.model.resolution import Resolution
     from tapekeeper.model.series import Dataset
@@ -50,11 +55,18 @@ class BinanceUmRest:
         client: of the venue `binance_um`, with the budget of `limits.weight_limit`.
         weight_per_minute: what the venue grants to our address.
         data_budget: the budget of `limits.DATA_LIMIT`.
+        funding_budget: the budget of `limits.FUNDING_LIMIT`.
     """
 
-    def __init__(self, client: HttpClient, weight_per_minute: int, data_budget: RateBudget) -> None:
+    def __init__(
+        self, client: HttpClient, weight_per_minute: int, data_budget: RateBudget, funding_budget: RateBudget
+    ) -> None:
         self._client = client
         self._data_budget = data_budget
+        self._agg_trades = AggTradeHistory(lambda asked: self._ask("aggTrades", asked, AGG_TRADES_WEIGHT))
+        self._funding = FundingHistory(
+            lambda method, asked: self._ask(method, asked, UNWEIGHED, budgets=(funding_budget,))
+        )
         self._decide = Decisions(weight_per_minute).decide
         self._listed: dict[str, Instrument] | None = None
         self.listing_parser = ListingParser()
@@ -152,12 +164,65 @@ class BinanceUmRest:
         reply = self._ask("openInterestHist", parameters, UNWEIGHED, path=path, budgets=(self._data_budget,))
         return parse_open_interest(reply.result, instrument_name, grid, period, now_microseconds())
 
+    def agg_trades(self, instrument_name: str, window: Window) -> Answer[AggTrades]:
+        """Return the aggregate trades of a window (aggTrades).
+
+        Nothing is left to ask of the window then: the venue told a trade at its end or after it, or fewer trades than
+        it could. Where it leaves out ids, they are missing.
+
+        Args:
+            instrument_name: as the venue writes it.
+            window: shorter than an hour, over, and of the last 48 hours.
+
+        Raises:
+            ValueError: the window is an hour long or longer.
+            RequestRejected: it begins before what the venue keeps.
+            VenueUnavailable: it is not over by the clock of the venue.
+            BadData: an answer is for another window, contradicts another, or cannot be understood.
+        """
+        return self._agg_trades.by_time(instrument_name, window)
+
+    def agg_trades_by_id(self, name: str, first: int, last: int) -> Iterator[Answer[AggTrades]]:
+        """Yield the aggregate trades from one id to another, both included, page by page (aggTrades).
+
+        Raises:
+            ValueError: the ids do not ascend from 0 on.
+            BadData: an answer is about others, contradicts another, or cannot be understood.
+        """
+        return self._agg_trades.by_id(name, first, last)
+
+    def funding_rates(self, instrument_name: str, window: Window, interval: Resolution) -> Answer[FundingRates]:
+        """Return the funding rates that are due in a window (fundingRate).
+
+        Args:
+            instrument_name: as the venue writes it.
+            window: at most 1,000 payments long.
+            interval: the one that holds then; see `schedule`.
+
+        Raises:
+            ValueError: the window holds more than 1,000 payments.
+            BadData: the answer is for another window, instrument or interval, or cannot be understood.
+        """
+        return self._funding.rates(instrument_name, window, interval)
+
+    def schedule(self, instrument: Instrument, window: Window) -> Sequence[tuple[Window, Resolution]]:
+        """Return which interval of funding held when (fundingRate, fundingInfo); see `FundingHistory.schedule`.
+
+        Raises:
+            BadData: an answer is for another window or instrument, or cannot be understood.
+        """
+        return self._funding.schedule(instrument, window)
+
     def rows(
         self, dataset: Dataset, instrument_name: str, window: Window, resolution: Resolution
-    ) -> Answer[Candles] | Answer[OpenInterest]:
-        """Return what the venue tells of a dataset; see `candles` and `open_interest`."""
+    ) -> Answer[Candles] | Answer[OpenInterest] | Answer[AggTrades] | Answer[FundingRates]:
+        """Return what the venue tells of a dataset; see the method of its name."""
         if dataset == BINANCE_UM_OPEN_INTEREST:
             return self.open_interest(instrument_name, window, resolution)
+        if dataset == BINANCE_UM_AGG_TRADES:
+            return self.agg_trades(instrument_name, window)
+        if dataset == BINANCE_UM_FUNDING_RATES:
+            return self.funding_rates(instrument_name, window, resolution)
         return self.candles(instrument_name, window, resolution)
 
     def _ask(
