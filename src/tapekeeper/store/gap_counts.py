@@ -10,12 +10,15 @@ from tapekeeper.errors import InvariantBroken
 from tapekeeper.store.told import is_told, untold_pieces
 
 if TYPE_CHECKING:
-    from datetime import date
+    from collections.abc import Iterable, Sequence
+    from datetime import date, datetime
 
     from psycopg2.extensions import cursor as Cursor
 
-    from tapekeeper.model.gap import Sequences
+    from tapekeeper.model.gap import GapState, Sequences
     from tapekeeper.model.window import Window
+
+    _WindowOfGap = tuple[int, datetime, datetime]
 
 _SLACK: Final = timedelta(days=1)
 """Numbers of a gap are looked for this far around its window, which spares the partitions of all other days."""
@@ -28,6 +31,28 @@ _HELD_NUMBERS: Final = """
             AND event_time >= %(from)s AND event_time < %(to)s
     ) AS held
 """
+_NUMBERED_GAPS: Final = """
+    SELECT gap_id, window_start, window_end FROM data_gaps
+    WHERE series_id = ANY(%s) AND state = ANY(%s) AND first_sequence IS NOT NULL
+    ORDER BY window_start, gap_id
+"""
+# The bounds of all of them are told apart from those of each, so that the planner opens and locks no other partition.
+_NUMBERS_LACKING: Final = """
+    SELECT
+        gap_id, series_id, ((window_end - interval '1 microsecond') AT TIME ZONE 'UTC')::date,
+        last_sequence - first_sequence + 1 - held.numbers
+    FROM data_gaps
+    CROSS JOIN LATERAL (
+        SELECT count(DISTINCT sequence) AS numbers FROM sequence_points
+        WHERE sequence_points.series_id = data_gaps.series_id AND sequence BETWEEN first_sequence AND last_sequence
+            AND event_time >= window_start - %(slack)s AND event_time < window_end + %(slack)s
+            AND event_time >= %(from)s AND event_time < %(to)s
+    ) AS held
+    WHERE gap_id = ANY(%(gaps)s)
+    ORDER BY series_id, gap_id
+"""
+_TOGETHER: Final = timedelta(days=30)
+"""Gaps that begin within so much time are looked at together."""
 _HELD_ROWS: Final = """
     SELECT (point AT TIME ZONE 'UTC')::date, count(*)
     FROM grid_points
@@ -67,6 +92,16 @@ class Lack(NamedTuple):
         return sum(self.by_day.values())
 
 
+class NumbersLacking(NamedTuple):
+    """How many sequence numbers of a gap are not held; maybe none."""
+
+    gap_id: int
+    series_id: int
+    day: date
+    """That they count for."""
+    missing: int
+
+
 def lack(cursor: Cursor, series_id: int, window: Window, sequences: Sequences | None) -> Lack:
     """Count what a series does not hold of sequence numbers or, without them, of a window.
 
@@ -84,6 +119,31 @@ def lack(cursor: Cursor, series_id: int, window: Window, sequences: Sequences | 
     if row is None or not row[0]:
         raise InvariantBroken(f"series {series_id} has no grid, and no sequence numbers were given: nothing is counted")
     return _lack_of_rows(cursor, series_id, window, row[0] * MICROSECONDS_PER_SECOND)
+
+
+def numbers_lacking(cursor: Cursor, series_ids: Sequence[int], states: Iterable[GapState]) -> list[NumbersLacking]:
+    """Count what is not held of all gaps of series that have sequence numbers and are in one of some states."""
+    cursor.execute(_NUMBERED_GAPS, (list(series_ids), [state.value for state in states]))
+    lacking: list[NumbersLacking] = []
+    for together in _near_each_other(cursor.fetchall()):
+        bounds = {
+            "from": together[0][1] - _SLACK,
+            "to": max(window_end for _, _, window_end in together) + _SLACK,
+            "slack": _SLACK,
+        }
+        cursor.execute(_NUMBERS_LACKING, {"gaps": [gap_id for gap_id, _, _ in together], **bounds})
+        lacking += [NumbersLacking(*row) for row in cursor.fetchall()]
+    return lacking
+
+
+def _near_each_other(windows: Sequence[_WindowOfGap]) -> list[list[_WindowOfGap]]:
+    """Part the windows of gaps, ascending by their starts, into those that begin within a month."""
+    parts: list[list[_WindowOfGap]] = []
+    for window in windows:
+        if not parts or window[1] - parts[-1][0][1] > _TOGETHER:
+            parts.append([])
+        parts[-1].append(window)
+    return parts
 
 
 def _lack_of_numbers(cursor: Cursor, series_id: int, window: Window, sequences: Sequences) -> Lack:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from tapekeeper.model.gap import GapState
 from tapekeeper.store.account import Change, change_account
+from tapekeeper.store.arrays import array_of
+from tapekeeper.store.gap_counts import numbers_lacking
 from tapekeeper.store.series_lock import lock_series
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from datetime import date
 
     from psycopg2.extensions import cursor as Cursor
+
+    _Late = tuple[int, date, int]
 
 # What gaps that are given up lack today, against what the account calls lost. They never share a grid point.
 _LATE_CANDLES: Final = """
@@ -47,28 +54,10 @@ _LATE_CANDLES: Final = """
     WHERE coverage.lost > lacking.lost
     ORDER BY series_id, day
 """
-# Numbers are looked for a day around the window of their gap, which spares the partitions of all other days. What was
-# never told and is given up is no part of this: whatever changes it counts it at once.
-_LATE_NUMBERS: Final = """
-    WITH lacking AS (
-        SELECT
-            series_id,
-            ((window_end - interval '1 microsecond') AT TIME ZONE 'UTC')::date AS day,
-            sum(last_sequence - first_sequence + 1 - held.rows)::bigint AS lost
-        FROM data_gaps
-        CROSS JOIN LATERAL (
-            SELECT count(DISTINCT sequence) AS rows FROM sequence_points AS held
-            WHERE held.series_id = data_gaps.series_id
-                AND sequence BETWEEN first_sequence AND last_sequence
-                AND event_time >= window_start - interval '1 day' AND event_time < window_end + interval '1 day'
-        ) AS held
-        WHERE series_id = ANY(%s) AND first_sequence IS NOT NULL AND state IN ('permanent', 'accepted')
-        GROUP BY 1, 2
-    )
-    SELECT series_id, day, coverage.lost - coverage.untold_lost - lacking.lost
-    FROM lacking
-    JOIN coverage USING (series_id, day)
-    WHERE coverage.lost - coverage.untold_lost > lacking.lost
+# What was never told and is given up is no part of this: whatever changes it counts it at once.
+_LOST_NUMBERS: Final = """
+    SELECT series_id, day, lost - untold_lost FROM coverage
+    JOIN unnest(%s::integer[], %s::date[]) AS given_up (series_id, day) USING (series_id, day)
     ORDER BY series_id, day
 """
 
@@ -78,23 +67,46 @@ def settle_late_rows(cursor: Cursor, series_ids: Sequence[int]) -> int:
 
     What has a number counted itself when it came late, so it is expected no longer on its gap's behalf either.
     """
-    return _settle(cursor, _LATE_CANDLES, series_ids, are_numbers=False) + _settle(
-        cursor, _LATE_NUMBERS, series_ids, are_numbers=True
+    return _settle(cursor, _late_candles, series_ids, are_numbers=False) + _settle(
+        cursor, _late_numbers, series_ids, are_numbers=True
     )
 
 
-def _settle(cursor: Cursor, look: str, series_ids: Sequence[int], *, are_numbers: bool) -> int:
-    cursor.execute(look, (list(series_ids),))
-    touched = sorted({series_id for series_id, _, _ in cursor.fetchall()})
+def _settle(
+    cursor: Cursor,
+    look: Callable[[Cursor, Sequence[int]], list[_Late]],
+    series_ids: Sequence[int],
+    *,
+    are_numbers: bool,
+) -> int:
+    touched = sorted({series_id for series_id, _, _ in look(cursor, series_ids)})
     if not touched:
         return 0
     for series_id in touched:
         lock_series(cursor, series_id)
     # Counted again, now that nobody writes.
-    cursor.execute(look, (touched,))
-    late = cursor.fetchall()
+    late = look(cursor, touched)
     change_account(
         cursor,
         [Change(series_id, day, expected=-rows if are_numbers else 0, lost=-rows) for series_id, day, rows in late],
     )
     return sum(rows for _, _, rows in late)
+
+
+def _late_candles(cursor: Cursor, series_ids: Sequence[int]) -> list[_Late]:
+    cursor.execute(_LATE_CANDLES, (list(series_ids),))
+    return cursor.fetchall()
+
+
+def _late_numbers(cursor: Cursor, series_ids: Sequence[int]) -> list[_Late]:
+    lacking: Counter[tuple[int, date]] = Counter()
+    for gap in numbers_lacking(cursor, series_ids, (GapState.PERMANENT, GapState.ACCEPTED)):
+        lacking[gap.series_id, gap.day] += gap.missing
+    if not lacking:
+        return []
+    cursor.execute(_LOST_NUMBERS, tuple(map(array_of, zip(*lacking, strict=True))))
+    return [
+        (series_id, day, lost - lacking[series_id, day])
+        for series_id, day, lost in cursor.fetchall()
+        if lost > lacking[series_id, day]
+    ]

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Final
 
 from tapekeeper.clock import to_microseconds
 from tapekeeper.errors import InvariantBroken
-from tapekeeper.model.gap import Cause, Gap, Sequences, uncovered
+from tapekeeper.model.gap import Cause, Gap, GapState, Sequences, uncovered
 from tapekeeper.model.series import DATASETS, Unit
 from tapekeeper.model.window import Window
 from tapekeeper.store.account import Change, change_account
-from tapekeeper.store.gap_counts import lack
+from tapekeeper.store.gap_counts import lack, numbers_lacking
 from tapekeeper.store.gap_rows import insert_gap
 from tapekeeper.store.series_lock import lock_series
 from tapekeeper.store.told import TOLD_DATASETS, untold_pieces
@@ -24,20 +24,6 @@ if TYPE_CHECKING:
 _CLAIMED_NUMBERS: Final = """
     SELECT first_sequence, last_sequence + 1 FROM data_gaps
     WHERE series_id = %s AND state <> 'repaired' AND first_sequence <= %s AND last_sequence >= %s
-"""
-# A day around the window of a gap, as everywhere, which spares the partitions of all other days.
-_FILLED: Final = """
-    SELECT gap_id
-    FROM data_gaps AS gap
-    WHERE series_id = ANY(%s) AND closed_at IS NULL AND state IN ('open', 'classified')
-        AND (
-            SELECT count(DISTINCT sequence) FROM sequence_points AS held
-            WHERE held.series_id = gap.series_id
-                AND sequence BETWEEN gap.first_sequence AND gap.last_sequence
-                AND event_time >= gap.window_start - interval '1 day'
-                AND event_time < gap.window_end + interval '1 day'
-        ) > gap.last_sequence - gap.first_sequence
-    ORDER BY series_id, gap_id
 """
 _CLAIMED_WINDOWS: Final = """
     SELECT window_start, window_end FROM data_gaps
@@ -87,8 +73,8 @@ def open_gap(
 
 def filled_trade_gaps(cursor: Cursor, series_ids: Sequence[int]) -> list[int]:
     """Return the gaps in the numbers of series that nobody repairs and of which all is held."""
-    cursor.execute(_FILLED, (list(series_ids),))
-    return [gap_id for (gap_id,) in cursor.fetchall()]
+    waiting = numbers_lacking(cursor, series_ids, (GapState.OPEN, GapState.CLASSIFIED))
+    return [gap.gap_id for gap in waiting if not gap.missing]
 
 
 def open_untold_gap(
