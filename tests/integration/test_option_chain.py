@@ -23,7 +23,7 @@ from tapekeeper.model.window import Window
 from tapekeeper.store import catalogue, coverage
 from tapekeeper.store.database import Database
 from tapekeeper.store.grid_rows import INCOMING_GRID_TABLES
-from tapekeeper.store.option_chain import write_chain, write_option_candles
+from tapekeeper.store.option_chain import write_chain
 from tapekeeper.store.series_lock import lock_series
 from tapekeeper.store.told import expect_untold, untold_windows
 from tests.support.candles import START
@@ -117,7 +117,7 @@ def check_account(cursor: Cursor, chain: int, told: Mapping[int, Told], followed
     counts = []
     for number in sorted({number for closes in told.values() for number in closes}):
         held = {day: closes[number] for day, closes in told.items() if number in closes}
-        expected = followed & set(range(min(held), max(held) + 1))
+        expected = followed & told.keys() & set(range(min(held), max(held) + 1))
         counts.append(Count(series[f"ETH-{number}"], held, expected))
     for count in counts:
         assert rows(
@@ -208,13 +208,13 @@ def test_the_account_is_what_counting_tells(
         database.run(example)
 
 
-def test_following_more_of_a_chain_makes_the_days_between_expected(database: Database) -> None:
+def test_days_between_are_expected_of_an_option_as_they_are_told_of_the_chain(database: Database) -> None:
     def work(cursor: Cursor) -> None:
         chain = follow(cursor, days(0, 2), days(6, 8))
         for day in (0, 7):
             tell(cursor, chain, day, {1: 0.5})
         counted = check_account(cursor, chain, {0: {1: 0.5}, 7: {1: 0.5}}, {0, 1, 6, 7})
-        assert counted[0].expected == {0, 1, 6, 7}
+        assert counted[0].expected == {0, 7}
         follow(cursor, days(2, 6))
         for day in range(1, 7):
             tell(cursor, chain, day, {})
@@ -231,12 +231,14 @@ def test_following_more_of_a_chain_makes_the_days_between_expected(database: Dat
 def test_a_day_between_that_is_not_told_is_a_hole_and_those_around_are_not(database: Database) -> None:
     def work(cursor: Cursor) -> None:
         chain = follow(cursor, days(0, DAYS))
-        for day in (6, 2, 4):
-            tell(cursor, chain, day, {1: 0.5})
-        counted = check_account(cursor, chain, {day: {1: 0.5} for day in (2, 4, 6)}, set(range(DAYS)))
-        missing = coverage.missing_windows(cursor, counted[0].series_id, days(2, 7), DAILY)
-        assert missing == [days(3, 4), days(5, 6)]
-        assert untold_windows(cursor, chain, days(0, DAYS)) == [days(0, 2), days(3, 4), days(5, 6), days(7, DAYS)]
+        told = {day: {1: 0.5, 2: 0.25} if day in (2, 3, 6) else {2: 0.25} for day in (6, 1, 2, 4, 3, 7)}
+        for day, closes in told.items():
+            tell(cursor, chain, day, closes)
+        counted = check_account(cursor, chain, told, set(range(DAYS)))
+        assert [count.expected - count.held.keys() for count in counted] == [{4}, set()]
+        missing = coverage.missing_windows(cursor, counted[0].series_id, days(2, 5), DAILY)
+        assert missing == [days(4, 5)]
+        assert untold_windows(cursor, chain, days(0, DAYS)) == [days(0, 1), days(5, 6), days(8, DAYS)]
 
     database.run(work)
 
@@ -281,17 +283,6 @@ def test_a_correction_tells_what_was_and_what_is(database: Database) -> None:
             "2020-09-15T08:00:00+00:00",
             "2020-09-15T08:00:00.000001+00:00",
         ]
-
-    database.run(work)
-
-
-def test_one_option_told_by_itself_is_no_word_about_its_chain(database: Database) -> None:
-    def work(cursor: Cursor) -> None:
-        chain = follow(cursor, days(0, 3))
-        told = {0: {1: 0.5}, 2: {1: 0.5}}
-        assert write_option_candles(cursor, chain, days(0, 3), candles_of(told), source="rest").inserted == 2
-        assert untold_windows(cursor, chain, days(0, 3)) == [days(0, 3)]
-        assert rows(cursor, "SELECT sum(expected), sum(held) FROM series_totals") == [(3 + 3, 2)]
 
     database.run(work)
 

@@ -1,7 +1,8 @@
 """Daily candles of options, which a venue tells by the chain: hundreds of series in one transaction, and their account.
 
 Nobody asks for an option by itself. It is followed from its first held day to its last one, where its chain is
-followed: a day in between that the venue did not tell is missing, and nothing is expected of it before and after.
+followed and was told: a day in between on which the venue did not tell it is missing, and nothing is expected of it
+before and after. A day that was never told of the chain is missing of the chain, and not of each option once more.
 """
 
 from __future__ import annotations
@@ -101,9 +102,17 @@ _NOTE_ROWS: Final = """
 # as the first held day is no earlier than the listing and midnight of the last one comes before the expiry.
 _FOLLOW: Final = """
     WITH chain AS MATERIALIZED (
-        SELECT coalesce(range_agg(tstzrange(window_start, coalesce(window_end, 'infinity'))), '{}') AS ranges
-        FROM followed
-        WHERE series_id = %(chain)s
+        SELECT coalesce(followed.ranges * told.ranges, '{}') AS ranges
+        FROM (
+            SELECT range_agg(tstzrange(window_start, coalesce(window_end, 'infinity'))) AS ranges
+            FROM followed
+            WHERE series_id = %(chain)s
+        ) AS followed
+        CROSS JOIN (
+            SELECT range_agg(tstzrange(window_start, window_end)) AS ranges
+            FROM told_windows
+            WHERE series_id = %(chain)s
+        ) AS told
     ), asked AS (
         SELECT
             series_id,
@@ -145,31 +154,19 @@ _FOLLOW: Final = """
 def write_chain(
     cursor: Cursor, chain_series_id: int, window: Window, candles: OptionCandles, *, source: str
 ) -> RowCounts:
-    """Write all that the venue told of a window of a chain, which is `write_option_candles`, and note that it did.
+    """Write all that the venue told of a window of a chain, bring the account up to date, and note that it was told.
 
-    Raises:
-        InvariantBroken: a candle is of a day that begins after its option expired.
-    """
-    counts = write_option_candles(cursor, chain_series_id, window, candles, source=source)
-    mark_told(cursor, chain_series_id, window)
-    return counts
-
-
-def write_option_candles(
-    cursor: Cursor, chain_series_id: int, window: Window, candles: OptionCandles, *, source: str
-) -> RowCounts:
-    """Insert what is new of the options of a chain, update what differs, and bring the account up to date.
-
-    Options and series are made where they are new; a listing is what is known or the first day that is told, whichever
-    is earlier. What is followed and expected of every option that lives through the window follows the module's rule.
-    Of every row that is updated `corrections` keeps what it was. The cursor's connection needs `INCOMING_GRID_TABLES`.
+    What is new is inserted, what differs is updated, and `corrections` keeps what it was. Options and series are made
+    where they are new; an option is listed on the first day that is known or told of it. What is expected of every
+    option that lives through the window follows the rule of this module. The cursor's connection needs
+    `INCOMING_GRID_TABLES`.
 
     Args:
         cursor: of the writer.
         chain_series_id: whose lock is taken first, so that the writers of a chain take turns.
         window: that was asked for.
-        candles: some or all of the chain's in that window.
-        source: who told them, for `corrections`.
+        candles: in that window.
+        source: who told them.
 
     Raises:
         InvariantBroken: a candle is of a day that begins after its option expired.
@@ -181,6 +178,7 @@ def write_option_candles(
     touched = sorted({*np.unique(series).tolist(), *(series_id for (series_id,) in cursor.fetchall())})
     lock_all_series(cursor, touched)
     days = Incoming(OPTION_CANDLES, series, candles).merge(cursor, source=source) if len(candles) else []
+    mark_told(cursor, chain_series_id, window)
     _account(cursor, chain_series_id, touched, [day for day in days if day.inserted])
     inserted, updated = sum(day.inserted for day in days), sum(day.updated for day in days)
     return RowCounts(len(candles), inserted, updated, len(candles) - inserted - updated)
