@@ -12,7 +12,7 @@ from tapekeeper.store.bad_candles import take_out
 from tapekeeper.store.candle_gaps import filled_candle_gaps, open_candle_gaps
 from tapekeeper.store.catalogue import resolution_of
 from tapekeeper.store.late_rows import settle_late_rows
-from tapekeeper.store.trade_gaps import filled_trade_gaps, open_gap
+from tapekeeper.store.trade_gaps import filled_trade_gaps, filled_untold_gaps, open_gap, open_untold_gap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +52,11 @@ def close_filled(cursor: Cursor, series_ids: Sequence[int], *, by: str) -> int:
     What came of gaps that were given up explains nothing any more.
     """
     settle_late_rows(cursor, series_ids)
-    filled = [*filled_candle_gaps(cursor, series_ids), *filled_trade_gaps(cursor, series_ids)]
+    filled = [
+        *filled_candle_gaps(cursor, series_ids),
+        *filled_trade_gaps(cursor, series_ids),
+        *filled_untold_gaps(cursor, series_ids),
+    ]
     return sum(gaps.close_filled(cursor, gap_id, by=by) is not None for gap_id in filled)
 
 
@@ -65,7 +69,7 @@ def classify_by_outages(cursor: Cursor, *, by: str) -> int:
 
 
 def quarantine_rows(cursor: Cursor, series_id: int, open_times: Sequence[int], *, reason: str, by: str) -> Quarantined:
-    """Take candles that contradict themselves out of the table, and return what that was.
+    """Take candles that contradict themselves out of their table, and return what that was.
 
     Open times are in microseconds since 1970. The holes that the candles leave are in the ledger at once.
     """
@@ -79,13 +83,23 @@ def quarantine_rows(cursor: Cursor, series_id: int, open_times: Sequence[int], *
 
 def _record(cursor: Cursor, series_id: int, holes: Sequence[Hole], by: str) -> list[Gap]:
     windows = [hole.window for hole in holes if hole.sequences is None]
-    opened = open_candle_gaps(cursor, series_id, windows, cause=Cause.UNKNOWN, by=by, evidence=_FOUND_BY_A_CHECK)
+    opened = _record_windows(cursor, series_id, windows, by) if windows else []
     for hole in holes:
         if hole.sequences is not None:
             opened += open_gap(
                 cursor, series_id, hole.window, hole.sequences, cause=Cause.UNKNOWN, by=by, evidence=_FOUND_BY_A_CHECK
             )
     return opened
+
+
+def _record_windows(cursor: Cursor, series_id: int, windows: Sequence[Window], by: str) -> list[Gap]:
+    if resolution_of(cursor, series_id).seconds:
+        return open_candle_gaps(cursor, series_id, windows, cause=Cause.UNKNOWN, by=by, evidence=_FOUND_BY_A_CHECK)
+    opened = [
+        open_untold_gap(cursor, series_id, window, cause=Cause.UNKNOWN, by=by, evidence=_FOUND_BY_A_CHECK)
+        for window in windows
+    ]
+    return [gap for gap in opened if gap is not None]
 
 
 def _runs(open_times: Sequence[int], step: int) -> list[Window]:

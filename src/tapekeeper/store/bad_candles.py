@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from tapekeeper.clock import day_of, from_microseconds, to_microseconds
 from tapekeeper.model.answer import RejectedRow
+from tapekeeper.model.series import dataset_named
 from tapekeeper.store.account import Change, change_account
+from tapekeeper.store.grid_rows import table_named
 from tapekeeper.store.quarantine import quarantine
 from tapekeeper.store.series_lock import lock_series
 
@@ -15,19 +18,21 @@ if TYPE_CHECKING:
 
     from psycopg2.extensions import cursor as Cursor
 
-_COLUMNS: Final = ("open", "high", "low", "close", "volume", "cost", "trade_count")
+    from tapekeeper.store.grid_rows import GridTable
+
+_TABLE: Final = "SELECT dataset FROM series WHERE series_id = %s"
 _DELETE: Final = """
-    DELETE FROM candles WHERE series_id = %s AND open_time = ANY(%s::timestamptz[])
-    RETURNING open_time, open, high, low, close, volume, cost, trade_count
+    DELETE FROM {table.name} WHERE series_id = %s AND {table.time} = ANY(%s::timestamptz[])
+    RETURNING {table.time}, {values}
 """
 _EXTENT_OF_DAYS: Final = """
     UPDATE coverage SET first_event_time = extent.first, last_event_time = extent.last
     FROM unnest(%(days)s::date[]) AS changed (day)
     CROSS JOIN LATERAL (
-        SELECT min(open_time) AS first, max(open_time) AS last
-        FROM candles
+        SELECT min({table.time}) AS first, max({table.time}) AS last
+        FROM {table.name}
         WHERE series_id = %(series_id)s
-            AND open_time >= changed.day AT TIME ZONE 'UTC' AND open_time < (changed.day + 1) AT TIME ZONE 'UTC'
+            AND {table.time} >= changed.day AT TIME ZONE 'UTC' AND {table.time} < (changed.day + 1) AT TIME ZONE 'UTC'
     ) AS extent
     WHERE coverage.series_id = %(series_id)s AND coverage.day = changed.day
 """
@@ -46,27 +51,38 @@ _TOTALS: Final = """
 def take_out(cursor: Cursor, series_id: int, open_times: Sequence[int], *, reason: str) -> list[int]:
     """Delete candles, keep them in quarantine, and return the open times of those that were held, ascending.
 
-    Open times are in microseconds since 1970. What is held of their days goes down with them.
+    Open times, of daily candles of options their days, are in microseconds since 1970. What is held of their days goes
+    down with them.
     """
     lock_series(cursor, series_id)
-    cursor.execute(_DELETE, (series_id, [from_microseconds(moment) for moment in open_times]))
+    table = _table_of(cursor, series_id)
+    columns = (*table.exact, *table.numbers, *table.optional, *table.counts)
+    moments = [from_microseconds(moment) for moment in open_times]
+    cursor.execute(_DELETE.format(table=table, values=", ".join(columns)), (series_id, moments))
     rows = sorted((to_microseconds(moment), values) for moment, *values in cursor.fetchall())
     if not rows:
         return []
+    names = (table.time, *columns)
     quarantine(
         cursor,
         series_id,
         [
-            RejectedRow(moment, reason, {"open_time": from_microseconds(moment).isoformat(), **_named(values)})
-            for moment, values in rows
+            RejectedRow(moment, reason, {name: _plain(value) for name, value in zip(names, row, strict=True)})
+            for moment, row in ((moment, (from_microseconds(moment), *values)) for moment, values in rows)
         ],
     )
     change_account(cursor, [Change(series_id, day_of(moment), held=-1) for moment, _ in rows])
     days = sorted({day_of(moment) for moment, _ in rows})
-    cursor.execute(_EXTENT_OF_DAYS, {"series_id": series_id, "days": days})
+    cursor.execute(_EXTENT_OF_DAYS.format(table=table), {"series_id": series_id, "days": days})
     cursor.execute(_TOTALS, {"series_id": series_id, "rows": len(rows)})
     return [moment for moment, _ in rows]
 
 
-def _named(values: Sequence[object]) -> dict[str, object]:
-    return dict(zip(_COLUMNS, values, strict=True))
+def _table_of(cursor: Cursor, series_id: int) -> GridTable:
+    cursor.execute(_TABLE, (series_id,))
+    ((dataset,),) = cursor.fetchall()
+    return table_named(dataset_named(dataset).table)
+
+
+def _plain(value: object) -> object:
+    return value.isoformat() if isinstance(value, datetime) else value

@@ -8,13 +8,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tapekeeper.model.series import CANDLE_DATASETS, DATASETS, DERIBIT_OPTION_TRADES, GRID_DATASETS, dataset_named
+from tapekeeper.model.series import (
+    BINANCE_UM_AGG_TRADES,
+    CANDLE_DATASETS,
+    DATASETS,
+    DERIBIT_OPTION_TRADES,
+    GRID_DATASETS,
+    dataset_named,
+)
 from tapekeeper.model.window import Window
 from tapekeeper.quality.checks import CHECKS
 from tapekeeper.store import ticks
 from tapekeeper.store.database import Database, connect
 from tapekeeper.store.grid_rows import INCOMING_GRID_TABLES
-from tests.support import market, option_market
+from tests.support import futures_market, market, option_market
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,11 +44,15 @@ NOTHING_TO_JUDGE = {
 
 @pytest.fixture(scope="module")
 def cursor(module_database_url: str) -> Iterator[Cursor]:
-    """A healthy market of candles and of options, in a transaction that is rolled back."""
+    """A healthy market of all datasets, in a transaction that is rolled back."""
     with closing(Database(module_database_url, prepare=INCOMING_GRID_TABLES)) as database:
         for dataset in CANDLE_DATASETS:
             database.run(partial(market.healthy_market, dataset=dataset_named(dataset)))
         database.run(market.healthy_open_interest)
+    with closing(Database(module_database_url, prepare=futures_market.PREPARE)) as database:
+        database.run(futures_market.healthy_agg_trades)
+        database.run(futures_market.healthy_funding_rates)
+        database.run(futures_market.healthy_option_candles)
     with closing(Database(module_database_url, prepare=ticks.INCOMING_TABLES)) as database:
         database.run(option_market.healthy_options)
     with closing(connect(module_database_url)) as connection, connection.cursor() as cursor:
@@ -50,7 +61,7 @@ def cursor(module_database_url: str) -> Iterator[Cursor]:
 
 def everything(dataset: str) -> tuple[Window, int]:
     """Return the window and the moment of the data of a dataset."""
-    if dataset in GRID_DATASETS:
+    if dataset in (*GRID_DATASETS, BINANCE_UM_AGG_TRADES.name):
         return market.ALL_DAYS, market.NOW
     return option_market.ALL_DAYS, option_market.NOW
 

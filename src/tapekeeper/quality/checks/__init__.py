@@ -8,6 +8,7 @@ from tapekeeper.quality.checks.anomaly import Anomaly
 from tapekeeper.quality.checks.duplicates import Duplicates
 from tapekeeper.quality.checks.exact_count import ExactCount
 from tapekeeper.quality.checks.freshness import Freshness
+from tapekeeper.quality.checks.funding_sanity import FundingSanity
 from tapekeeper.quality.checks.gap_detection import GapDetection
 from tapekeeper.quality.checks.long_gaps import LongGaps
 from tapekeeper.quality.checks.ohlcv_sanity import OhlcvSanity
@@ -17,6 +18,8 @@ from tapekeeper.quality.checks.resolution_agreement import ResolutionAgreement
 from tapekeeper.quality.checks.row_counts import RowCounts
 from tapekeeper.quality.checks.tick_grid import TickGrid
 from tapekeeper.quality.checks.trade_sequence import TradeSequence
+from tapekeeper.quality.checks.untold import Untold
+from tapekeeper.quality.checks.volume_agreement import VolumeAgreement
 
 if TYPE_CHECKING:
     from tapekeeper.quality.checks.check import Check
@@ -25,14 +28,17 @@ _ALL: Final[tuple[Check, ...]] = (
     GapDetection(),
     LongGaps(),
     OhlcvSanity(),
+    FundingSanity(),
     TickGrid(),
     PriceJump(),
     RowCounts(),
     Freshness(),
     TradeSequence(),
+    Untold(),
     Duplicates(),
     Anomaly(),
     ResolutionAgreement(),
+    VolumeAgreement(),
     Refetch(),
     ExactCount(),
 )

@@ -137,8 +137,11 @@ def series_labels(cursor: Cursor, series_ids: Iterable[int]) -> dict[int, Series
 
 
 def series_by_resolution(cursor: Cursor, dataset: Dataset) -> dict[Resolution, list[int]]:
-    """Return the ids of the series of a dataset, ascending, by their resolution."""
-    cursor.execute("SELECT resolution_seconds, series_id FROM series WHERE dataset = %s ORDER BY 1, 2", (dataset.name,))
+    """Return the ids of the series of a dataset that have a resolution, ascending, by it."""
+    cursor.execute(
+        "SELECT resolution_seconds, series_id FROM series WHERE dataset = %s AND resolution_seconds > 0 ORDER BY 1, 2",
+        (dataset.name,),
+    )
     found: dict[Resolution, list[int]] = {}
     for seconds, series_id in cursor.fetchall():
         found.setdefault(Resolution(seconds), []).append(series_id)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from tapekeeper.clock import format_moment
 from tapekeeper.model.quality import Severity
-from tapekeeper.model.series import DERIBIT_OPTION_TRADES
+from tapekeeper.model.series import BINANCE_UM_AGG_TRADES, DERIBIT_OPTION_TRADES
 from tapekeeper.quality.checks.check import SAMPLE_ROWS, Findings, only_row
 
 if TYPE_CHECKING:
@@ -57,23 +57,43 @@ _FIND: Final = """
             LIMIT %(sample_rows)s
         ) AS newest)
 """
+_FIND_IDS: Final = """
+    WITH finding AS MATERIALIZED (
+        SELECT instrument_id, agg_trade_id, count(*) AS times, max(event_time) AS event_time
+        FROM agg_trades
+        WHERE event_time >= %(start)s AND event_time < %(end)s
+        GROUP BY 1, 2
+        HAVING count(*) > 1
+    )
+    SELECT
+        (SELECT count(*) FROM agg_trades WHERE event_time >= %(start)s AND event_time < %(end)s),
+        (SELECT json_build_object('same_number', count(*)) FROM finding),
+        (SELECT coalesce(json_agg(json_build_array(name, 'same_number', agg_trade_id, event_time, NULL)), '[]') FROM (
+            SELECT name, agg_trade_id, (extract(epoch FROM event_time) * 1000000)::bigint AS event_time
+            FROM finding JOIN instruments USING (instrument_id)
+            ORDER BY finding.event_time DESC, agg_trade_id
+            LIMIT %(sample_rows)s
+        ) AS newest)
+"""
 
 
 class Duplicates:
     """Trades of one number or one id, and trades that happened before the one of the number before.
 
-    Several trades may share a millisecond. Ids are unique within a currency of the venue.
+    Several trades may share a millisecond. Ids are unique within a currency of the venue. Of aggregate trades one id
+    stands for one trade of its instrument, and nothing else about them can come twice.
     """
 
     name = "duplicates"
     question = "Is any trade held twice, or out of order?"
     severity = Severity.CRITICAL
-    datasets = (DERIBIT_OPTION_TRADES.name,)
+    datasets = (DERIBIT_OPTION_TRADES.name, BINANCE_UM_AGG_TRADES.name)
 
     def run(self, cursor: Cursor, scope: Scope) -> Findings:
         """Return the trades that should not be there; `checked` and `found` count trades."""
         start, end = scope.window.as_datetimes()
-        cursor.execute(_FIND, {"start": start, "end": end, "sample_rows": SAMPLE_ROWS})
+        is_of_options = scope.dataset is DERIBIT_OPTION_TRADES
+        cursor.execute(_FIND if is_of_options else _FIND_IDS, {"start": start, "end": end, "sample_rows": SAMPLE_ROWS})
         trades, counts, newest = only_row(cursor)
         sample = tuple(
             {
@@ -81,8 +101,9 @@ class Duplicates:
                 "what": what,
                 "trade_seq": trade_seq,
                 "event_time": format_moment(event_time),
-                "trade_id": trade_id,
+                **({"trade_id": trade_id} if is_of_options else {}),
             }
             for name, what, trade_seq, event_time, trade_id in newest
         )
-        return Findings(trades, sum(counts.values()), {name: counts.get(name, 0) for name in _KINDS}, sample)
+        kinds = _KINDS if is_of_options else _KINDS[:1]
+        return Findings(trades, sum(counts.values()), {name: counts.get(name, 0) for name in kinds}, sample)

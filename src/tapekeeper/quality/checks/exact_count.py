@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tapekeeper.clock import day_of
 from tapekeeper.model.quality import Severity
-from tapekeeper.model.series import DATASETS, DERIBIT_OPTION_QUOTES
+from tapekeeper.model.series import DATASETS, DERIBIT_OPTION_QUOTES, GRID_DATASETS
 from tapekeeper.quality.checks.check import SAMPLE_ROWS, Findings, series_labels
 from tapekeeper.store.grid_rows import table_named
 
@@ -25,9 +25,10 @@ class _Table(NamedTuple):
     """The column that tells the series."""
 
 
+_ON_A_GRID: Final = [dataset for dataset in DATASETS.values() if dataset.name in GRID_DATASETS]
 _COUNTED_BY_ROWS: Final = {
-    **{table: _Table(table, table_named(table).time, "series_id") for table in ("candles", "open_interest")},
-    "option_trades": _Table("option_trades", "event_time", "instrument_id"),
+    **{dataset.table: _Table(dataset.table, table_named(dataset.table).time, "series_id") for dataset in _ON_A_GRID},
+    **{table: _Table(table, "event_time", "instrument_id") for table in ("option_trades", "agg_trades")},
 }
 _SOME_DAYS: Final = """
     SELECT account.series_id, account.day, account.held, counted.rows
@@ -41,7 +42,8 @@ _SOME_DAYS: Final = """
     CROSS JOIN LATERAL (
         SELECT count(*) AS rows FROM {table.name} AS held
         WHERE held.{table.key} = account.{table.key}
-            AND {table.time} >= day AT TIME ZONE 'UTC' AND {table.time} < (day + 1) AT TIME ZONE 'UTC'
+            AND held.{table.time} >= account.day AT TIME ZONE 'UTC'
+            AND held.{table.time} < (account.day + 1) AT TIME ZONE 'UTC'
     ) AS counted
 """
 # Both sides may have days that the other one does not know.

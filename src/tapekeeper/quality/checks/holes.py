@@ -40,7 +40,7 @@ _MISSING: Final = """
         FROM coverage
         JOIN series USING (series_id)
         JOIN instruments USING (instrument_id)
-        WHERE series.dataset = %(dataset)s
+        WHERE series.dataset = %(dataset)s AND series.resolution_seconds > 0
             AND coverage.day >= %(first_day)s AND coverage.day < %(end_day)s
             AND coverage.held < coverage.expected
             AND least(expires_at, delisted_at, %(now)s) > listed_at

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tapekeeper.clock import format_moment, to_microseconds
 from tapekeeper.model.quality import Severity
-from tapekeeper.model.series import CANDLE_DATASETS
+from tapekeeper.model.series import CANDLE_DATASETS, CRYPTODATADOWNLOAD_OPTION_CANDLES
 from tapekeeper.quality.checks.check import (
     SAMPLE_ROWS,
     BadRow,
@@ -37,14 +37,21 @@ SOUND: Final = """
     AND date_bin(%(step)s, open_time, 'epoch') = open_time
 """
 """What is so of every candle that can be; `step` is how long it lasts."""
-_ROWS: Final = """
-    FROM candles WHERE series_id = ANY(%(series_ids)s) AND open_time >= %(start)s AND open_time < %(end)s
+_SOUND_OPTION: Final = """
+    low >= 0 AND high < 'infinity'
+    AND open BETWEEN low AND high AND close BETWEEN low AND high
+    AND volume >= 0 AND volume < 'infinity'
+    AND date_bin(%(step)s, day, 'epoch') = day
+    AND open_time >= day AND open_time < day + %(step)s
 """
-_COUNT: Final = f"SELECT count(*), count(*) FILTER (WHERE NOT ({SOUND})) {_ROWS}"
+_ROWS: Final = """
+    FROM {table.name} WHERE series_id = ANY(%(series_ids)s) AND {table.time} >= %(start)s AND {table.time} < %(end)s
+"""
+_COUNT: Final = f"SELECT count(*), count(*) FILTER (WHERE NOT ({{table.sound}})) {_ROWS}"
 _BAD: Final = f"""
-    SELECT series_id, open_time, open, high, low, close, volume, cost
-    {_ROWS} AND NOT ({SOUND})
-    ORDER BY open_time DESC, series_id
+    SELECT series_id, {{table.time}}, open, high, low, close, volume, {{table.cost}}
+    {_ROWS} AND NOT ({{table.sound}})
+    ORDER BY {{table.time}} DESC, series_id
     LIMIT {ROWS_AT_ONCE}
 """
 # What came in again has been resolved, and so has what somebody gave up for good.
@@ -54,7 +61,7 @@ _UNRESOLVED: Final = """
     JOIN series USING (series_id)
     WHERE series.dataset = %(dataset)s AND kept.event_time >= %(start)s AND kept.event_time < %(end)s
         AND NOT EXISTS (
-            SELECT FROM candles WHERE candles.series_id = kept.series_id AND candles.open_time = kept.event_time
+            SELECT FROM grid_points WHERE grid_points.series_id = kept.series_id AND point = kept.event_time
         )
         AND NOT EXISTS (
             SELECT FROM data_gaps AS gap
@@ -66,10 +73,26 @@ _UNRESOLVED: Final = """
 """
 
 
+class _Table(NamedTuple):
+    """A table of candles."""
+
+    name: str
+    time: str
+    sound: str
+    cost: str
+    lowest_is_zero: bool
+    """A price may be zero."""
+
+
+_CANDLES: Final = _Table("candles", "open_time", SOUND, "cost", lowest_is_zero=False)
+_OF_OPTIONS: Final = _Table("option_candles", "day", _SOUND_OPTION, "NULL", lowest_is_zero=True)
+
+
 class OhlcvSanity:
     """Held candles that cannot be, and those in quarantine for which no better one came.
 
     A quiet minute has no volume and one price, the close before it: that is how the venue tells it, and it is sound.
+    An option may be worth nothing.
     What is in quarantine is judged when its day is over, as it may be asked for again until then. A row in quarantine
     without a time is not judged: what it should have been shows as a hole.
     """
@@ -77,7 +100,7 @@ class OhlcvSanity:
     name = "ohlcv_sanity"
     question = "Does any candle contradict itself?"
     severity = Severity.CRITICAL
-    datasets = CANDLE_DATASETS
+    datasets = (*CANDLE_DATASETS, CRYPTODATADOWNLOAD_OPTION_CANDLES.name)
 
     def run(self, cursor: Cursor, scope: Scope) -> Findings:
         """Return the bad candles; `checked` counts candles, `found` those that are bad or missing for being bad."""
@@ -121,28 +144,29 @@ def _bad_rows(
     start, end = scope.window.as_datetimes()
     step = timedelta(seconds=resolution.seconds)
     values = {"series_ids": series_ids, "start": start, "end": end, "step": step}
-    cursor.execute(_COUNT, values)
+    table = _OF_OPTIONS if scope.dataset.table == _OF_OPTIONS.name else _CANDLES
+    cursor.execute(_COUNT.format(table=table), values)
     rows, bad = only_row(cursor)
     if not bad:
         return rows, 0, []
-    cursor.execute(_BAD, values)
-    return rows, bad, [_judged(*row) for row in cursor.fetchall()]
+    cursor.execute(_BAD.format(table=table), values)
+    return rows, bad, [_judged(table, *row) for row in cursor.fetchall()]
 
 
-def _judged(series_id: int, opened_at: datetime, *values: Any) -> _Row:
+def _judged(table: _Table, series_id: int, opened_at: datetime, *values: Any) -> _Row:
     names = ("open", "high", "low", "close", "volume", "cost")
     row = {name: value for name, value in zip(names, values, strict=True) if value is not None}
-    return _Row(series_id, to_microseconds(opened_at), _reason(row), dict(row))
+    return _Row(series_id, to_microseconds(opened_at), _reason(table, row), dict(row))
 
 
-def _reason(row: dict[str, float]) -> str:
+def _reason(table: _Table, row: dict[str, float]) -> str:
     """Return what is wrong with a candle, in words that are the same for all that suffer from it."""
     if not all(map(math.isfinite, row.values())):
         return "a value is no finite number"
     if row["high"] < row["low"]:
         return "high is below low"
-    if row["low"] <= 0:
-        return "a price is not above zero"
+    if row["low"] < 0 or (row["low"] == 0 and not table.lowest_is_zero):
+        return "a price is below zero" if table.lowest_is_zero else "a price is not above zero"
     for name in ("open", "close"):
         if not row["low"] <= row[name] <= row["high"]:
             return f"{name} is outside low and high"

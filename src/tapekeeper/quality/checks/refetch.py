@@ -15,16 +15,25 @@ from tapekeeper.errors import RequestRejected
 from tapekeeper.http.rate_budget import Priority
 from tapekeeper.model.quality import Severity
 from tapekeeper.model.resolution import Resolution
-from tapekeeper.model.series import DERIBIT_OPTION_TRADES, GRID_DATASETS
+from tapekeeper.model.series import (
+    BINANCE_UM_AGG_TRADES,
+    CRYPTODATADOWNLOAD_OPTION_CANDLES,
+    DERIBIT_OPTION_TRADES,
+    GRID_DATASETS,
+)
 from tapekeeper.model.window import Window
 from tapekeeper.quality.checks.check import SAMPLE_ROWS, Findings
 from tapekeeper.quality.checks.ohlcv_sanity import SOUND
 from tapekeeper.store.grid_rows import CANDLES, table_named
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from psycopg2.extensions import cursor as Cursor
 
-    from tapekeeper.backfill.runner import WorkerTools
+    from tapekeeper.backfill.worker_tools import WorkerTools
+    from tapekeeper.model.answer import Rows
+    from tapekeeper.model.candle import Float64Column, Int64Column
     from tapekeeper.quality.checks.check import Scope
     from tapekeeper.store.grid_rows import GridTable
 
@@ -54,6 +63,13 @@ _TRADES: Final = """
     ORDER BY trade_seq, event_time
 """
 _TRADE_VALUES: Final = ("event_time", "trade_id", "price", "size", "side")
+_AGG_TRADES: Final = """
+    SELECT agg_trade_id, event_time, price, quantity, first_trade_id, last_trade_id, is_buyer_maker FROM agg_trades
+    WHERE instrument_id = %(instrument_id)s AND event_time >= %(start)s AND event_time < %(end)s
+    ORDER BY agg_trade_id, event_time
+    LIMIT %(at_most)s
+"""
+_AGG_TRADE_VALUES: Final = ("event_time", "price", "quantity", "first_trade_id", "last_trade_id", "is_buyer_maker")
 Row = tuple[Any, ...]
 
 
@@ -86,7 +102,7 @@ class Refetch:
     name = "refetch"
     question = "Does the venue still tell what we hold?"
     severity = Severity.CRITICAL
-    datasets = (*GRID_DATASETS, DERIBIT_OPTION_TRADES.name)
+    datasets = (*GRID_DATASETS, DERIBIT_OPTION_TRADES.name, BINANCE_UM_AGG_TRADES.name)
 
     def run(self, cursor: Cursor, scope: Scope) -> Findings:
         """Return the rows that differ; `checked` and `found` count rows.
@@ -99,7 +115,7 @@ class Refetch:
         if not drawn:
             return Findings(0, 0, {"windows": 0})
         tools = tools_for(scope.dataset, scope.settings, Priority.REPAIR)()
-        compare = _compare_trades if scope.dataset is DERIBIT_OPTION_TRADES else partial(_compare_rows, scope)
+        compare = _COMPARE.get(scope.dataset.name) or partial(_compare_rows, scope)
         checked, not_told = 0, 0
         wrong: list[dict[str, object]] = []
         try:
@@ -133,11 +149,10 @@ def _compare_rows(scope: Scope, cursor: Cursor, tools: WorkerTools, day: _Drawn)
     """Return how many rows on a grid were compared, 0 if the venue tells none, and those that differ."""
     table = table_named(scope.dataset.table)
     told: dict[int, Row] = {}
-    rows_per_chunk = offer_of(scope.dataset).rows_per_chunk(scope.settings)
+    names = _compared(table)
     try:
-        for window in cut([day.window], day.resolution.microseconds, rows_per_chunk):
-            rows = tools.venue.rows(scope.dataset, day.name, window, day.resolution).rows
-            columns = (getattr(rows, name).tolist() for name in table.numbers)
+        for rows in _told_rows(scope, tools, day):
+            columns = (_plain(getattr(rows, name)) for name in names)
             told |= zip(rows.moments.tolist(), zip(*columns, strict=True), strict=True)
     except RequestRejected:
         return 0, []
@@ -145,10 +160,29 @@ def _compare_rows(scope: Scope, cursor: Cursor, tools: WorkerTools, day: _Drawn)
     if not told:
         return 0, []
     return len(held), [
-        {table.time: format_moment(moment), **_difference(table.numbers, values, told.get(moment))}
+        {table.time: format_moment(moment), **_difference(names, values, told.get(moment))}
         for moment, values in held.items()
         if told.get(moment) != values
     ]
+
+
+def _told_rows(scope: Scope, tools: WorkerTools, day: _Drawn) -> Iterator[Rows]:
+    """Yield what the venue tells of a day, in the columns of its table."""
+    if scope.dataset is CRYPTODATADOWNLOAD_OPTION_CANDLES:
+        yield tools.option_venue().option_rows(day.name, day.window).rows
+        return
+    rows_per_chunk = offer_of(scope.dataset).rows_per_chunk(scope.settings)
+    for window in cut([day.window], day.resolution.microseconds, rows_per_chunk):
+        yield tools.venue.rows(scope.dataset, day.name, window, day.resolution).rows
+
+
+def _compared(table: GridTable) -> tuple[str, ...]:
+    return (*table.exact, *table.numbers, *table.optional)
+
+
+def _plain(column: Int64Column | Float64Column) -> list[Any]:
+    """Return a column as the table holds it: what is not told is null there."""
+    return [None if value != value else value for value in column.tolist()]
 
 
 def _held_rows(cursor: Cursor, table: GridTable, day: _Drawn) -> dict[int, Row]:
@@ -158,11 +192,17 @@ def _held_rows(cursor: Cursor, table: GridTable, day: _Drawn) -> dict[int, Row]:
     statement = _ROWS.format(
         name=table.name,
         time=table.time,
-        values=", ".join(table.numbers),
+        values=", ".join(_compared(table)),
         sound=SOUND if table is CANDLES else "true",
     )
     cursor.execute(statement, {"series_id": day.series_id, "start": start, "end": end, "step": step})
-    return {to_microseconds(moment): tuple(values) for moment, *values in cursor.fetchall()}
+    return {
+        to_microseconds(moment): tuple(
+            to_microseconds(value) if name in table.exact else value
+            for name, value in zip(_compared(table), values, strict=True)
+        )
+        for moment, *values in cursor.fetchall()
+    }
 
 
 def _compare_trades(cursor: Cursor, tools: WorkerTools, day: _Drawn) -> tuple[int, list[dict[str, object]]]:
@@ -189,6 +229,36 @@ def _compare_trades(cursor: Cursor, tools: WorkerTools, day: _Drawn) -> tuple[in
         for number, row in held
         if told.get(number) != row
     ]
+
+
+def _compare_agg_trades(cursor: Cursor, tools: WorkerTools, day: _Drawn) -> tuple[int, list[dict[str, object]]]:
+    """Return how many aggregate trades were compared, 0 if the venue tells none, and those that differ."""
+    start, end = day.window.as_datetimes()
+    values = {"instrument_id": day.instrument_id, "start": start, "end": end, "at_most": TRADES_AT_MOST}
+    cursor.execute(_AGG_TRADES, values)
+    held = [(number, (to_microseconds(moment), *others)) for number, moment, *others in cursor.fetchall()]
+    if not held:
+        return 0, []
+    told: dict[int, Row] = {}
+    try:
+        for page in tools.agg_trade_venue().agg_trades_by_id(day.name, held[0][0], held[-1][0]):
+            columns = (getattr(page.rows, name).tolist() for name in _AGG_TRADE_VALUES)
+            told |= zip(page.rows.agg_trade_id.tolist(), zip(*columns, strict=True), strict=True)
+    except RequestRejected:
+        return 0, []
+    if not told:
+        return 0, []
+    return len(held), [
+        {"agg_trade_id": number, **_difference(_AGG_TRADE_VALUES, row, told.get(number))}
+        for number, row in held
+        if told.get(number) != row
+    ]
+
+
+_COMPARE: Final = {
+    DERIBIT_OPTION_TRADES.name: _compare_trades,
+    BINANCE_UM_AGG_TRADES.name: _compare_agg_trades,
+}
 
 
 def _difference(names: tuple[str, ...], held: Row, told: Row | None) -> dict[str, object]:

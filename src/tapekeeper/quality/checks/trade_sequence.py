@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from tapekeeper.model.gap import Sequences, uncovered
 from tapekeeper.model.quality import Hole, Severity
-from tapekeeper.model.series import DERIBIT_OPTION_TRADES
+from tapekeeper.model.series import BINANCE_UM_AGG_TRADES, DERIBIT_OPTION_TRADES
 from tapekeeper.model.window import Window
 from tapekeeper.quality.checks.check import SAMPLE_ROWS, Findings, series_labels, window_as_json
+from tapekeeper.quality.checks.told_chains import Jump, told_chains
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
@@ -82,23 +83,19 @@ class TradeSequence:
     """Sequence numbers that are not held, between others that are, and in no gap that is recorded.
 
     The venue counts the trades of each instrument. Those before the first and after the last that is held are nobody's
-    promise. Days that are not over are left alone: who collects trades fetches lost ones within minutes.
+    promise; of aggregate trades neither are those between two windows that the venue told whole. Days that are not over
+    are left alone: who collects trades fetches lost ones within minutes.
     """
 
     name = "trade_sequence"
     question = "Is the chain of trades whole?"
     severity = Severity.CRITICAL
-    datasets = (DERIBIT_OPTION_TRADES.name,)
+    datasets = (DERIBIT_OPTION_TRADES.name, BINANCE_UM_AGG_TRADES.name)
 
     def run(self, cursor: Cursor, scope: Scope) -> Findings:
         """Return the holes in the chains; `checked` counts trades, `found` holes."""
-        days = scope.closed_days
-        if days is None:
-            return Findings(0, 0)
-        start, end = days.as_datetimes()
-        values = {"dataset": scope.dataset.name, "first_day": scope.first_day, "start": start, "end": end}
-        cursor.execute(_BROKEN, values)
-        ((trades, chains, jumps),) = cursor.fetchall()
+        look = told_chains if scope.dataset is BINANCE_UM_AGG_TRADES else _option_chains
+        trades, chains, jumps = look(cursor, scope)
         holes = _not_recorded(cursor, jumps)
         figures = {"missing": sum(hole.missing for hole in holes), "instruments": chains}
         worst = sorted(holes, key=lambda hole: -hole.missing)[:SAMPLE_ROWS]
@@ -116,14 +113,25 @@ class TradeSequence:
         return Findings(trades, len(holes), figures, sample, holes=tuple(holes))
 
 
-def _not_recorded(cursor: Cursor, jumps: list[list[Any]]) -> list[Hole]:
-    """Return the parts of jumps that no gap claims; a jump is series, first and last number, start and end."""
-    cursor.execute(_KNOWN, (sorted({series_id for series_id, *_ in jumps}),))
+def _option_chains(cursor: Cursor, scope: Scope) -> tuple[int, int, list[Jump]]:
+    """Return how many trades and chains the closed days hold, and where these jump."""
+    days = scope.closed_days
+    if days is None:
+        return 0, 0, []
+    start, end = days.as_datetimes()
+    cursor.execute(_BROKEN, {"dataset": scope.dataset.name, "first_day": scope.first_day, "start": start, "end": end})
+    ((trades, chains, jumps),) = cursor.fetchall()
+    return trades, chains, [Jump(*jump) for jump in jumps]
+
+
+def _not_recorded(cursor: Cursor, jumps: list[Jump]) -> list[Hole]:
+    """Return the parts of jumps that no gap claims."""
+    cursor.execute(_KNOWN, (sorted({jump.series_id for jump in jumps}),))
     known: dict[int, list[tuple[int, int]]] = {}
     for series_id, first, after_last in cursor.fetchall():
         known.setdefault(series_id, []).append((first, after_last))
     return [
-        Hole(series_id, Window(start, end), after_last - first, Sequences(first, after_last - 1))
-        for series_id, jump_first, jump_last, start, end in jumps
-        for first, after_last in uncovered(jump_first, jump_last + 1, known.get(series_id, ()))
+        Hole(jump.series_id, Window(jump.start, jump.end), after_last - first, Sequences(first, after_last - 1))
+        for jump in jumps
+        for first, after_last in uncovered(jump.first, jump.last + 1, known.get(jump.series_id, ()))
     ]
