@@ -56,7 +56,9 @@ def parse_day(rows: Sequence[object], currency: str, day: Window) -> Answer[Opti
         )
     others = [name for name in told.names if name.partition("-")[0] != currency]
     if others:
-        raise WindowMismatch(f"{len(others)} of {len(days)} rows are not of {currency}, such as {shortened(others[0])}")
+        raise WindowMismatch(
+            f"{len(others)} of {len(days)} rows are not of {currency}, such as {reprlib.repr(others[0])}"
+        )
     return told.believe(np.ones(len(days), dtype=np.bool_))
 
 
@@ -75,14 +77,9 @@ def parse_days_of(rows: Sequence[object], name: str, window: Window) -> Answer[O
     told = _Told(rows)
     others = [other for other in told.names if other != name]
     if others:
-        raise WindowMismatch(f"{len(others)} of {len(rows)} rows are not of {name}, such as {shortened(others[0])}")
+        raise WindowMismatch(f"{len(others)} of {len(rows)} rows are not of {name}, such as {reprlib.repr(others[0])}")
     days = told.candles.day
     return told.believe((days < 0) | ((days >= window.start) & (days < window.end)))
-
-
-def shortened(name: str) -> str:
-    """Return a name of the venue's, short enough for a message."""
-    return reprlib.repr(name)
 
 
 class _Told:
