@@ -12,7 +12,7 @@ from tapekeeper.model.gap import Cause
 from tapekeeper.model.resolution import Resolution
 from tapekeeper.model.series import BINANCE_UM_CANDLES, BINANCE_UM_OPEN_INTEREST, DERIBIT_PERPETUAL_CANDLES
 from tapekeeper.model.window import Window
-from tapekeeper.settings import BinanceUmSettings
+from tapekeeper.settings import BinanceArchiveSettings, BinanceUmSettings
 from tapekeeper.store.database import Database
 from tapekeeper.store.outages import add_outage
 from tests.observability.live.ledger_dates import date_back
@@ -78,7 +78,8 @@ def _with_holes_that_stay(desk: Desk, week: Window, yesterday: int) -> None:
 def _of_another_venue(desk: Desk, week: Window) -> None:
     """Everything of it is there."""
     venue = BinanceUmSettings(rest_url=desk.simulator.base_url, weight_per_minute=1_000_000)
-    with BackfillJob(desk.settings.model_copy(update={"binance_um": venue})) as job:
+    archive = BinanceArchiveSettings(url=desk.simulator.base_url)
+    with BackfillJob(desk.settings.model_copy(update={"binance_um": venue, "binance_archive": archive})) as job:
         for dataset, resolution in ((BINANCE_UM_CANDLES, ONE_MINUTE), (BINANCE_UM_OPEN_INTEREST, Resolution(300))):
             request = BackfillRequest(dataset, ("BTCUSDT",), week, resolution, keep_fresh=True)
             run_id = job.start(job.plan(request), dataset.name)
