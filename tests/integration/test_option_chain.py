@@ -22,7 +22,7 @@ from tapekeeper.model.series import CRYPTODATADOWNLOAD_OPTION_CANDLES
 from tapekeeper.model.window import Window
 from tapekeeper.store import catalogue, coverage
 from tapekeeper.store.database import Database
-from tapekeeper.store.grid_rows import INCOMING_GRID_TABLES
+from tapekeeper.store.grid_rows import INCOMING_GRID_TABLES, OPTION_CANDLES, write_rows
 from tapekeeper.store.option_chain import write_chain
 from tapekeeper.store.series_lock import lock_series
 from tapekeeper.store.told import expect_untold, untold_windows
@@ -283,6 +283,22 @@ def test_a_correction_tells_what_was_and_what_is(database: Database) -> None:
             "2020-09-15T08:00:00+00:00",
             "2020-09-15T08:00:00.000001+00:00",
         ]
+
+    database.run(work)
+
+
+def test_a_hole_of_one_option_is_filled_as_any_other(database: Database) -> None:
+    def work(cursor: Cursor) -> None:
+        chain = follow(cursor, days(0, 3))
+        for day, closes in ((0, {1: 0.5, 2: 0.5}), (1, {2: 0.5}), (2, {1: 0.5, 2: 0.5})):
+            tell(cursor, chain, day, closes)
+        hole, _ = check_account(cursor, chain, {0: {1: 0.5, 2: 0.5}, 1: {2: 0.5}, 2: {1: 0.5, 2: 0.5}}, {0, 1, 2})
+        assert hole.expected - hole.held.keys() == {1}
+        found = candles_of({1: {1: 0.25}})
+        assert write_rows(cursor, OPTION_CANDLES, hole.series_id, found) == RowCounts(1, 1, 0, 0)
+        told = {0: {1: 0.5, 2: 0.5}, 1: {1: 0.25, 2: 0.5}, 2: {1: 0.5, 2: 0.5}}
+        check_expected_again(cursor, check_account(cursor, chain, told, {0, 1, 2}))
+        assert tell(cursor, chain, 1, told[1]) == RowCounts(2, 0, 0, 2)
 
     database.run(work)
 
