@@ -1,7 +1,9 @@
 -- Deletes the days of a dataset before a day, rows and account together, in one transaction:
 --     psql "$OWNER_URL" -v dataset=deribit.option_quotes -v before=2026-05-20 -f docs/prune.sql
--- What is deleted is not followed any more, so that no check misses it and nobody fetches it again. The ledger of gaps
--- stays. Days of ticks are dropped as partitions, which waits for readers of the table and makes its writers wait.
+-- What is deleted is not followed any more, so that no check misses it and nobody fetches it again. What the venue told of
+-- it, the files that it was taken from and its corrections are forgotten too: whoever follows it later gets it anew. The
+-- ledger of gaps stays. Days of ticks are dropped as partitions, which waits for readers of the table and makes its
+-- writers wait.
 \set ON_ERROR_STOP on
 \set QUIET on
 \o /dev/null
@@ -14,7 +16,10 @@ DECLARE
     wanted text := current_setting('prune.dataset');
     cut date := current_setting('prune.before');
     midnight timestamptz := cut::timestamp AT TIME ZONE 'UTC';
-    kept_in text := CASE WHEN wanted LIKE '%candles' THEN 'candles' ELSE split_part(wanted, '.', 2) END;
+    own text := split_part(wanted, '.', 2);
+    kept_in text := CASE
+        WHEN own LIKE '%candles' AND to_regclass('public.' || quote_ident(own)) IS NULL THEN 'candles' ELSE own
+    END;
     parent regclass := to_regclass('public.' || quote_ident(kept_in));
     is_partitioned boolean := (SELECT relkind = 'p' FROM pg_class WHERE oid = parent);
     gaps text;
@@ -59,7 +64,12 @@ BEGIN
             '    RETURNING held.series_id'
             '), counted AS (SELECT series_id, count(*) AS rows FROM gone GROUP BY series_id)'
             'UPDATE pruned SET rows_gone = counted.rows FROM counted WHERE counted.series_id = pruned.series_id',
-            parent, CASE kept_in WHEN 'candles' THEN 'open_time' ELSE 'event_time' END, midnight
+            parent,
+            CASE kept_in
+                WHEN 'candles' THEN 'open_time' WHEN 'funding_rates' THEN 'due_at' WHEN 'option_candles' THEN 'day'
+                ELSE 'event_time'
+            END,
+            midnight
         );
     END IF;
 
@@ -94,6 +104,15 @@ BEGIN
     ON CONFLICT (series_id, window_start) DO UPDATE SET window_end = nullif(
         greatest(coalesce(followed.window_end, 'infinity'), coalesce(excluded.window_end, 'infinity')), 'infinity'
     );
+    DELETE FROM told_windows USING pruned WHERE told_windows.series_id = pruned.series_id AND window_end <= midnight;
+    UPDATE told_windows SET window_start = midnight
+    FROM pruned
+    WHERE told_windows.series_id = pruned.series_id AND window_start < midnight;
+    DELETE FROM archive_files USING pruned WHERE archive_files.series_id = pruned.series_id AND window_end <= midnight;
+    UPDATE archive_files SET window_start = midnight
+    FROM pruned
+    WHERE archive_files.series_id = pruned.series_id AND window_start < midnight;
+    DELETE FROM corrections USING pruned WHERE corrections.series_id = pruned.series_id AND event_time < midnight;
     RAISE NOTICE '% rows of % before % are gone', (SELECT sum(rows_gone) FROM pruned), wanted, cut;
 END
 $$;

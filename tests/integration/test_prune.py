@@ -14,7 +14,10 @@ import pytest
 from tapekeeper.clock import MICROSECONDS_PER_DAY, from_microseconds
 from tapekeeper.local.binaries import find_binaries
 from tapekeeper.model.series import (
+    BINANCE_UM_AGG_TRADES,
+    BINANCE_UM_FUNDING_RATES,
     BINANCE_UM_OPEN_INTEREST,
+    CRYPTODATADOWNLOAD_OPTION_CANDLES,
     DATASETS,
     DERIBIT_OPTION_QUOTES,
     DERIBIT_OPTION_TRADES,
@@ -25,7 +28,7 @@ from tapekeeper.model.window import Window
 from tapekeeper.store import ticks
 from tapekeeper.store.database import Database, connect
 from tapekeeper.store.grid_rows import INCOMING_GRID_TABLES
-from tests.support import market, option_market
+from tests.support import futures_market, market, option_market
 from tests.support.ticks import MIDNIGHT, rows
 
 if TYPE_CHECKING:
@@ -35,9 +38,15 @@ SCRIPT: Final = Path(__file__).parents[2] / "docs" / "prune.sql"
 CASES: Final = {
     DERIBIT_PERPETUAL_CANDLES.name: (market.ALL_DAYS, market.NOW, "candles", "open_time"),
     BINANCE_UM_OPEN_INTEREST.name: (market.ALL_DAYS, market.NOW, "open_interest", "event_time"),
+    BINANCE_UM_AGG_TRADES.name: (market.ALL_DAYS, market.NOW, "agg_trades", "event_time"),
+    BINANCE_UM_FUNDING_RATES.name: (market.ALL_DAYS, market.NOW, "funding_rates", "due_at"),
+    CRYPTODATADOWNLOAD_OPTION_CANDLES.name: (market.ALL_DAYS, market.NOW, "option_candles", "day"),
     DERIBIT_OPTION_QUOTES.name: (option_market.ALL_DAYS, option_market.NOW, "option_quotes", "event_time"),
     DERIBIT_OPTION_TRADES.name: (option_market.ALL_DAYS, option_market.NOW, "option_trades", "event_time"),
 }
+
+FIRST_DAY_KEPT: Final = {BINANCE_UM_AGG_TRADES.name: 15, CRYPTODATADOWNLOAD_OPTION_CANDLES.name: 5}
+"""Counted from the start of the market; of the others the first day goes."""
 
 
 @pytest.fixture(scope="module")
@@ -46,16 +55,22 @@ def database(module_database_url: str) -> Iterator[Database]:
     with closing(Database(module_database_url, prepare=INCOMING_GRID_TABLES)) as database:
         database.run(market.healthy_market)
         database.run(market.healthy_open_interest)
+    with closing(Database(module_database_url, prepare=futures_market.PREPARE)) as database:
+        database.run(futures_market.healthy_agg_trades)
+        database.run(futures_market.healthy_funding_rates)
+        database.run(futures_market.healthy_option_candles)
     with closing(Database(module_database_url, prepare=ticks.INCOMING_TABLES)) as database:
         database.run(option_market.healthy_options)
         yield database
 
 
 def test_the_script_knows_the_table_of_every_dataset() -> None:
-    # It takes datasets of candles to be in one table, and every other one in that of its own name.
+    # It takes what has no table of its own name to be candles.
+    tables = {dataset.table for dataset in DATASETS.values()}
     for dataset in DATASETS.values():
         own = dataset.name.split(".")[1]
-        assert dataset.table == ("candles" if own.endswith("candles") else own)
+        assert dataset.table == (own if own in tables else "candles")
+        assert own in tables or own.endswith("candles")
 
 
 def prune(url: str, dataset: str, before: datetime) -> subprocess.CompletedProcess[str]:
@@ -80,7 +95,7 @@ def test_rows_and_account_of_the_days_before_are_gone_and_the_checks_stay_green(
     dataset: str, database: Database, module_database_url: str
 ) -> None:
     window, _, table, time = CASES[dataset]
-    start = window.start + MICROSECONDS_PER_DAY
+    start = window.start + FIRST_DAY_KEPT.get(dataset, 1) * MICROSECONDS_PER_DAY
     day = from_microseconds(start)
     kept, gone = (count(database, table, time, comparison, day) for comparison in (">=", "<"))
     assert gone > 0
@@ -95,7 +110,39 @@ def test_rows_and_account_of_the_days_before_are_gone_and_the_checks_stay_green(
         (True,)
     ]
     assert rows(database, f"SELECT sum(rows_held)::bigint FROM series_totals WHERE {of_dataset}") == [(kept,)]
+    told_before = f"FROM told_windows WHERE {of_dataset} AND window_start < '{day.isoformat()}'"
+    assert rows(database, f"SELECT count(*) {told_before}") == [(0,)]
     assert alarms(module_database_url, dataset, Window(start, window.end)) == {}
+
+
+def test_what_was_loaded_and_corrected_before_is_forgotten(database: Database, module_database_url: str) -> None:
+    """A file that is replaced later must not bring back what is gone."""
+    dataset = BINANCE_UM_AGG_TRADES.name
+    cut = from_microseconds(market.START + 14 * MICROSECONDS_PER_DAY)
+    rows(
+        database,
+        f"""
+        WITH chosen AS (SELECT min(series_id) AS series_id FROM series WHERE dataset = '{dataset}'), files AS (
+            INSERT INTO archive_files
+            SELECT series_id, name, '{cut.isoformat()}'::timestamptz + first, '{cut.isoformat()}'::timestamptz + last,
+                'sum', 1, 1, now(), now()
+            FROM chosen, (VALUES
+                ('before', interval '-1 day', interval '0'),
+                ('around', interval '-1 day', interval '1 hour'),
+                ('after', interval '0', interval '1 day')
+            ) AS file (name, first, last)
+        )
+        INSERT INTO corrections (series_id, event_time, before, after, source)
+        SELECT series_id, '{cut.isoformat()}'::timestamptz + shift, '{{}}', '{{}}', 'rest'
+        FROM chosen, (VALUES (interval '-1 second'), (interval '0')) AS moment (shift)
+        RETURNING 1
+        """,
+    )
+    done = prune(module_database_url, dataset, cut)
+    assert done.returncode == 0, done.stderr
+    kept = f"SELECT name, window_start >= '{cut.isoformat()}' FROM archive_files ORDER BY name"
+    assert rows(database, kept) == [("after", True), ("around", True)]
+    assert rows(database, "SELECT event_time FROM corrections") == [(cut,)]
 
 
 def test_days_that_are_worked_on_and_datasets_that_there_are_not_are_refused(
