@@ -9,13 +9,13 @@ from tapekeeper import errors
 
 def test_the_drawn_tree_is_the_real_one() -> None:
     drawn: dict[str, str] = {}
-    branch = ""
+    above = ["TapekeeperError"]
     for line in (errors.__doc__ or "").splitlines():
-        found = re.match(r"\s*(│   |    )?[├└]── (\w+)", line)
-        if found and "(" not in line.split(found[2])[0]:
-            indented = line.strip().startswith("│") or line.startswith("        ")
-            drawn[found[2]] = branch if indented else "TapekeeperError"
-            branch = branch if indented else found[2]
+        found = re.match(r" {4}((?:│   |    )*)[├└]── (\w+)", line)
+        if found:
+            depth = len(found[1]) // len("│   ") + 1
+            drawn[found[2]] = above[depth - 1]
+            above[depth:] = [found[2]]
     real = {
         name: kind.__bases__[0].__name__
         for name, kind in vars(errors).items()
