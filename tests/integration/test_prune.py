@@ -29,6 +29,7 @@ from tapekeeper.store import ticks
 from tapekeeper.store.database import Database, connect
 from tapekeeper.store.grid_rows import INCOMING_GRID_TABLES
 from tests.support import futures_market, market, option_market
+from tests.support.candles import START
 from tests.support.ticks import MIDNIGHT, rows
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def test_rows_and_account_of_the_days_before_are_gone_and_the_checks_stay_green(
 def test_what_was_loaded_and_corrected_before_is_forgotten(database: Database, module_database_url: str) -> None:
     """A file that is replaced later must not bring back what is gone."""
     dataset = BINANCE_UM_AGG_TRADES.name
-    cut = from_microseconds(market.START + 14 * MICROSECONDS_PER_DAY)
+    cut = from_microseconds(START + 14 * MICROSECONDS_PER_DAY)
     rows(
         database,
         f"""
