@@ -13,7 +13,7 @@ from tapekeeper.store.account import Change, change_account
 from tapekeeper.store.gap_counts import lack, numbers_lacking
 from tapekeeper.store.gap_rows import insert_gap
 from tapekeeper.store.series_lock import lock_series
-from tapekeeper.store.told import TOLD_DATASETS, untold_pieces
+from tapekeeper.store.told import TOLD_DATASETS, is_told, untold_pieces
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -88,6 +88,8 @@ def open_untold_gap(
     Raises:
         InvariantBroken: the series is not told in windows.
     """
+    if not is_told(cursor, series_id):
+        raise InvariantBroken(f"series {series_id} is not told in windows, so none of it can be untold")
     lock_series(cursor, series_id)
     start, end = window.as_datetimes()
     cursor.execute(_CLAIMED_WINDOWS, (series_id, end, start))
