@@ -226,6 +226,9 @@ def test_an_answer_that_came_too_late_or_too_early_proves_nothing() -> None:
     late = Pages([], answered_at=WINDOW.start + 48 * HOUR + 1)
     with pytest.raises(RequestRejected, match="keeps aggregate trades for 48 hours"):
         AggTradeHistory(late).by_time("BTCUSDT", WINDOW)
+    future = Window(WINDOW.start + HOUR, WINDOW.start + HOUR + 1_000_000)
+    with pytest.raises(VenueUnavailable, match="its trades cannot be told yet"):
+        AggTradeHistory(Pages([])).by_time("BTCUSDT", future)
     early = Pages(trades(0, 5), answered_at=WINDOW.end - 2_000_000)
     with pytest.raises(VenueUnavailable, match=r"ends 2\.0 s after the clock of Binance") as caught:
         AggTradeHistory(early).by_time("BTCUSDT", WINDOW)
@@ -238,6 +241,9 @@ def test_by_id_the_pages_are_cut_at_the_last() -> None:
     assert [len(page.rows) for page in told] == [1_000, 5]
     assert [page["fromId"] for page in pages.asked] == [FIRST_ID, FIRST_ID + 1_000]
     assert [numbers(page) for page in AggTradeHistory(Pages([])).by_id("BTCUSDT", 1, 9)] == [[]]
+    bad = [trade(1, p="0"), trade(2), trade(3, p="0")]
+    (page,) = AggTradeHistory(Pages(bad)).by_id("BTCUSDT", FIRST_ID, FIRST_ID + 2)
+    assert (numbers(page), [row.row["a"] - FIRST_ID for row in page.rejected]) == ([2], [1])
     beyond = Pages(trades(3, 1_003))
     assert [numbers(page) for page in AggTradeHistory(beyond).by_id("BTCUSDT", FIRST_ID, FIRST_ID + 2)] == [[]]
     with pytest.raises(ValueError, match="the ids have to ascend"):

@@ -70,7 +70,7 @@ def test_trouble_of_the_venue_is_tried_again(status: int, body: bytes) -> None:
             400,
             error(-1130, "parameter 'startTime' is invalid."),
             RequestRejected,
-            "is invalid.; what was asked for may",
+            "is invalid; what was asked for may",
         ),
         (400, error(-1128, "Combination invalid"), RequestRejected, "the venue takes either an id or times"),
         (401, error(-2015, "Invalid API-key"), AuthRejected, "-2015"),

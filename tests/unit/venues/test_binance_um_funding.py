@@ -22,6 +22,7 @@ from tapekeeper.model.window import Window
 from tapekeeper.venues.binance_um.decisions import Reply
 from tapekeeper.venues.binance_um.funding_history import FundingHistory
 from tapekeeper.venues.binance_um.funding_rates import parse_funding_rates
+from tapekeeper.venues.binance_um.funding_schedule import schedule_of
 from tapekeeper.venues.binance_um.limits import FUNDING_LIMIT, FUNDING_RATES_PER_REQUEST
 from tests.support.binance_answers import LONG_AFTER
 from tests.support.granting import Budget
@@ -175,6 +176,22 @@ def test_what_was_recorded_is_understood() -> None:
     assert (answer.rows.funding_rate.tolist(), answer.rejected) == ([-0.0375, 0.0001], ())
     assert (answer.rows.due_at == answer.rows.paid_at).all()
     assert np.isnan(answer.rows.mark_price).all()
+
+
+def test_a_month_that_was_recorded_with_its_jitter_lies_on_the_grid() -> None:
+    feather = pytest.importorskip("pyarrow.feather")
+    table = feather.read_table(recorded("binance_freqtrade/XRP_USDT_USDT-8h-funding_rate.feather"))
+    times = [int(time.value) // 1_000_000 for time in table["date"].to_pylist()]
+    rates = [f"{rate:.8f}" for rate in table["open"].to_pylist()]
+    rows = [
+        {"symbol": "XRPUSDT", "fundingTime": time, "fundingRate": rate} for time, rate in zip(times, rates, strict=True)
+    ]
+    asked = Window(times[0] // STEP_MS * STEP_MS * 1_000, times[-1] * 1_000 + 1)
+    answer = parse_funding_rates(rows, "XRPUSDT", asked, INTERVAL, LONG_AFTER)
+    assert (len(answer.rows), answer.rejected) == (len(rows), ())
+    assert set(np.diff(answer.rows.due_at).tolist()) == {INTERVAL.microseconds}
+    assert 0 < (answer.rows.paid_at - answer.rows.due_at).max() < 1_000_000
+    assert schedule_of(answer.rows.due_at, asked, Resolution(3_600)) == ((asked, INTERVAL),)
 
 
 class Venue:

@@ -23,6 +23,7 @@ from tapekeeper.venues.binance_um.limits import AGG_TRADES_KEPT_HOURS, AGG_TRADE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from tapekeeper.model.answer import RejectedRow
     from tapekeeper.model.window import Window
     from tapekeeper.venues.binance_um.decisions import Reply
 
@@ -52,7 +53,7 @@ class AggTradeHistory:
         _check_kept(window, now_microseconds())
         asked: dict[str, str | int] = {"symbol": name, "startTime": first, "endTime": last}
         pages = [self._page(asked, window)]
-        _check_kept(window, pages[0].answered_at or now_microseconds())
+        _check_kept(window, pages[0].answered_at)
         while pages[-1].is_full and pages[-1].trades.event_time[-1] < window.end:
             pages.append(self._next_page(name, int(pages[-1].trades.agg_trade_id[-1]) + 1, pages[-1].trades))
         _check_over(window, pages[-1])
@@ -69,7 +70,8 @@ class AggTradeHistory:
         while first <= last:
             page = self._next_page(name, first, told)
             told = page.trades
-            yield Answer(told.select(told.agg_trade_id <= last), page.answer.rejected)
+            rejected = tuple(row for row in page.answer.rejected if not _is_beyond(row, last))
+            yield Answer(told.select(told.agg_trade_id <= last), rejected)
             if not page.is_full:
                 return
             first = int(told.agg_trade_id[-1]) + 1
@@ -96,7 +98,8 @@ class AggTradeHistory:
         answer = parse_agg_trades(reply.result, window, now_microseconds())
         ids, rows = answer.rows.agg_trade_id, len(answer.rows) + len(answer.rejected)
         span = int(ids[-1]) - int(ids[0]) + 1 if len(ids) else 0
-        return _Page(answer, max(span, rows) >= AGG_TRADES_PER_REQUEST, reply.answered_at)
+        is_full = max(span, rows) >= AGG_TRADES_PER_REQUEST
+        return _Page(answer, is_full, reply.answered_at or now_microseconds())
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -110,7 +113,8 @@ class _Page:
     answer: Answer[AggTrades]
     is_full: bool
     """More trades may follow."""
-    answered_at: int | None
+    answered_at: int
+    """In microseconds since 1970, by the clock of the venue if it told it."""
 
     def __post_init__(self) -> None:
         if self.is_full and not len(self.trades):
@@ -140,7 +144,7 @@ def _check_over(window: Window, last: _Page) -> None:
     """Raise VenueUnavailable if the last page came before the end of the window: more trades may come."""
     if len(last.trades) and last.trades.event_time[-1] >= window.end:
         return
-    if last.answered_at is not None and last.answered_at < window.end:
+    if last.answered_at < window.end:
         seconds = (window.end - last.answered_at) / MICROSECONDS_PER_SECOND
         raise VenueUnavailable(
             f"the window {window} ends {seconds:.1f} s after the clock of Binance: its trades cannot be told yet",
@@ -161,6 +165,11 @@ def _check_same(again: AggTrades, told: AggTrades, first: int) -> None:
             raise InvariantBroken(
                 f"aggregate trade {again.agg_trade_id[differ][0]} was told twice, with another {column}"
             )
+
+
+def _is_beyond(row: RejectedRow, last: int) -> bool:
+    number = row.row["a"]
+    return type(number) is int and number > last
 
 
 def _joined(pages: list[Answer[AggTrades]], window: Window) -> Answer[AggTrades]:

@@ -110,8 +110,8 @@ def _refusal(status: int, code: int | None, reason: str, asked: float | None) ->
     if status == 401 or code in AUTH_CODES:
         return GiveUp(reason, AuthRejected)
     if code is not None:
-        hint = f"; {_HINTS[code]}" if code in _HINTS else ""
-        return GiveUp(reason + hint, UnknownSymbol if code == UNKNOWN_SYMBOL_CODE else RequestRejected)
+        words = f"{reason.rstrip('.')}; {_HINTS[code]}" if code in _HINTS else reason
+        return GiveUp(words, UnknownSymbol if code == UNKNOWN_SYMBOL_CODE else RequestRejected)
     # The venue refuses in JSON: this is what is left of a refusal, and the whole one may say to come back later.
     return RetryAfter(None, reason, limited=False) if status == 400 else None
 
