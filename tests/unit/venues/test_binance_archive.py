@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import tracemalloc
 import zipfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -297,6 +298,18 @@ def test_a_table_may_be_cut_anywhere(stretch_bytes: int, monkeypatch: pytest.Mon
         assert len(parts) > 1
         with pytest.raises(ArchiveDefect, match="do not ascend: 7 at"):
             read(file, table + trade(7, 1_000))
+
+
+def test_a_long_file_takes_no_more_memory_than_a_short_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive_content, "STRETCH_BYTES", 65_536)
+    file, peaks = file_of(), []
+    for count in (5_000, 50_000):
+        verified = fetched(file, packed(file, "".join(trade(number, number) for number in range(count)).encode()))
+        tracemalloc.start()
+        assert sum(len(answer.rows) for answer in verified.batches(file.window)) == count
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.2 * peaks[0]
 
 
 def test_the_whole_file_is_checked_and_can_be_read_again() -> None:
