@@ -241,8 +241,8 @@ def test_the_lists_of_instruments_follow_the_venues(client: AirflowClient, url: 
     client.pause(LISTING_DAG, paused=False)
     client.trigger(LISTING_DAG, "by-hand", {})
     wait_for(lambda: client.run_state(LISTING_DAG, "by-hand") in {"success", "failed"}, seconds=300)
-    assert client.task_states(LISTING_DAG, "by-hand") == {"sync[0]": "success", "sync[1]": "success"}
-    assert one_value(url, "SELECT count(DISTINCT venue) FROM instruments") == 2
+    assert client.task_states(LISTING_DAG, "by-hand") == {f"sync[{number}]": "success" for number in range(3)}
+    assert one_value(url, "SELECT count(DISTINCT venue) FROM instruments") == 3
     client.pause(LISTING_DAG, paused=True)
 
 
