@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
@@ -255,6 +256,18 @@ def test_a_change_is_found_between_two_requests(binance: Binance) -> None:
     history = FundingHistory(venue)
     with pytest.raises(WindowMismatch, match="its interval seems to have changed"):
         history.rates("TRBUSDT", Window(CHANGED_AT, CHANGED_AT + DAY), INTERVAL)
+
+
+def test_one_empty_answer_is_not_believed(binance: Binance) -> None:
+    whole, silent, empty = Venue(binance), Venue(binance, {"kind": "no_data"}), cycle([True, False])
+    instrument = whole.instrument("TRBUSDT")
+    life = Window(instrument.listed_at, CHANGED_AT + 30 * DAY)
+
+    def ask(method: str, asked: Mapping[str, str | int]) -> Reply:
+        return (silent if method == "fundingRate" and next(empty) else whole)(method, asked)
+
+    assert FundingHistory(ask).schedule(instrument, life) == FundingHistory(whole).schedule(instrument, life)
+    assert FundingHistory(silent).schedule(instrument, life) == ((life, Resolution(14_400)),)
 
 
 @pytest.mark.parametrize("fault", [LEFT_OUT, OMITTED])

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 MARGIN: Final = 4 * MICROSECONDS_PER_DAY
 """So much before and after a window is looked at to tell its intervals: a dozen of the longest."""
 LONGEST_INTERVAL: Final = STEPS[0]
+BELIEVED_SILENCES: Final = 2
+"""So often in a row an empty answer has to come where payments could be: taken for true too early, it would make the
+present interval that of the whole past."""
 
 
 class FundingHistory:
@@ -85,19 +88,21 @@ class FundingHistory:
 
     def _payment_times(self, name: str, window: Window) -> Int64Column:
         """Return when funding was paid in a window, in microseconds since 1970, ascending."""
-        pages = [np.empty(0, dtype=np.int64)]
-        start, now = window.start, min(window.end, now_microseconds())
+        pages: list[Int64Column] = []
+        start, now, silences = window.start, min(window.end, now_microseconds()), 0
         # A page may leave something out, so its length does not tell whether it is the last.
-        while start + LONGEST_INTERVAL <= now or len(pages) == 1:
+        while silences < BELIEVED_SILENCES and (not pages or start + LONGEST_INTERVAL <= now):
             result = self._ask("fundingRate", _between(name, start, window.end)).result
             paid_at = parse_payment_times(result, name)
             if not len(paid_at):
-                break
+                silences += 1
+                continue
             if paid_at.min() < start or paid_at.max() > window.end or (np.diff(paid_at) < 0).any():
                 raise WindowMismatch(f"funding of {name} in {window} was answered with other times, or in disorder")
             pages.append(paid_at)
+            silences = 0
             start = int(paid_at[-1]) + MICROSECONDS_PER_MILLISECOND
-        return np.concatenate(pages)
+        return np.concatenate(pages) if pages else np.empty(0, dtype=np.int64)
 
 
 def _between(name: str, start: int, end: int) -> dict[str, str | int]:
