@@ -16,6 +16,7 @@ from tapekeeper.store.lineage import explain as explain_moment
 @click.command(
     epilog=examples(
         "tapekeeper explain BTC-PERPETUAL 2024-03-05T10:01Z",
+        "tapekeeper explain BTCUSDT 2026-11-20T10:00:00Z --dataset binance_um.agg_trades",
         "tapekeeper explain ETH-27DEC24-3000-C 2024-11-21T09:30:00.5Z --dataset deribit.option_trades --json",
     )
 )
@@ -27,8 +28,8 @@ def explain(*, instrument: str, time: str, dataset: str | None, as_json: bool) -
     """Tell where the row of INSTRUMENT at TIME comes from, or why there is none.
 
     Of candles the one that holds the moment is meant, of quotes and trades the last up to it. From the row it goes to
-    the chunk of the backfill and the requests that it took, those that changed the row first; from a hole to its cause,
-    every step of it, and the receipt of its repair.
+    the chunk of the backfill, the file of an archive and the requests that it took, those that changed the row first,
+    and to what the row was before; from a hole to its cause, every step of it, and the receipt of its repair.
     """
     moment = parse_moment(time, now=now_microseconds())
     wanted = DATASETS[dataset] if dataset else None

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tapekeeper.store.explanation import SeriesLineage
-    from tapekeeper.store.origins import ApiRequest, CollectorSession, CoveringChunk
+    from tapekeeper.store.origins import ApiRequest, CollectorSession, CoveringChunk, SourceFile
 
+_FROM: Final = {"archive": " of a file"}
 LIVE: Final = timedelta(minutes=1)
 """A tick that came later than this after it happened did not come live."""
 
@@ -36,6 +37,14 @@ def words_of_lineage(known: SeriesLineage) -> Iterator[tuple[int, str]]:
         yield 2, first
         yield from ((4, line) for line in rest)
     yield from _words_of_chunks(known)
+    for file in known.files:
+        yield 2, _words_of_file(file)
+    for changed in known.corrections:
+        yield (
+            2,
+            f"It was corrected at {to_the_second(changed.corrected_at)}, as told by {changed.source}. Before it was:",
+        )
+        yield 4, short_json(changed.before)
     yield from _words_of_arrival(known)
     if known.day is not None:
         day = known.day
@@ -45,11 +54,13 @@ def words_of_lineage(known: SeriesLineage) -> Iterator[tuple[int, str]]:
 
 def _subject(known: SeriesLineage) -> str:
     start = told(known.window_start)
-    return (
-        f"the candle of {known.series.resolution} that opens at {start}"
-        if known.has_candles
-        else f"the last up to {start}"
-    )
+    if known.series.instrument.kind == "option_chain":
+        return f"the options' candles of the day {known.window_start:%Y-%m-%d}"
+    if not known.has_candles:
+        return f"the last up to {start}"
+    if known.series.dataset.table.endswith("candles"):
+        return f"the candle of {known.series.resolution} that opens at {start}"
+    return f"the row of {start}, one of every {known.series.resolution}"
 
 
 def _value(value: object) -> str:
@@ -81,7 +92,7 @@ def _why_not_followed(known: SeriesLineage) -> str:
 
 
 def _why_under_way(known: SeriesLineage) -> str:
-    if known.has_candles:
+    if known.has_candles or known.is_asked_for:
         return "A backfill has yet to fetch it."
     until = "nothing" if known.accounted_until is None else told(known.accounted_until)
     return f"A collector has accounted for everything up to {until}; what comes after is known when it goes on."
@@ -100,15 +111,16 @@ _WHY: Final[dict[Verdict, Callable[[SeriesLineage], str]]] = {
     Verdict.UNDER_WAY: _why_under_way,
     Verdict.QUIET: _why_quiet,
     Verdict.FAILED: lambda _: "The backfill that was to bring it failed: run the same again.",
-    Verdict.MISSING: lambda _: (
-        "It is expected and not held, and no gap is recorded yet: `tapekeeper check` records it,"
-        " `tapekeeper repair` fetches it."
+    Verdict.MISSING: lambda known: (
+        f"It is {'followed and was never told' if known.is_asked_for else 'expected and not held'},"
+        " and no gap is recorded yet: `tapekeeper check` records it, `tapekeeper repair` fetches it."
     ),
 }
 
 
 def _words_of_chunks(known: SeriesLineage) -> Iterator[tuple[int, str]]:
-    if known.row is not None and known.has_candles and known.first_change is None:
+    is_fetched = known.has_candles or known.is_asked_for
+    if known.row is not None and is_fetched and known.first_change is None:
         yield 2, "It came with a repair." if known.requests else "No backfill is known that brought it."
     for chunk in known.chunks:
         yield 2, f"{_what_a_chunk_did(chunk, known)} {_words_of_chunk(chunk)}"
@@ -138,9 +150,18 @@ def _words_of_chunk(chunk: CoveringChunk) -> str:
     counts = ", ".join(f"{count:,} {name}" for name in names if (count := getattr(chunk, name)))
     ended = "" if chunk.finished_at is None else f" at {to_the_second(chunk.finished_at)}"
     trouble = f"; last error: {chunk.error}" if chunk.error else ""
+    window = f"[{told(chunk.window_start)}, {told(chunk.window_end)})"
     return (
-        f"{chunk.run_key}, {chunk.mode}; chunk [{told(chunk.window_start)}, {told(chunk.window_end)}) {chunk.state}"
+        f"{chunk.run_key}, {chunk.mode}; chunk{_FROM.get(chunk.source, '')} {window} {chunk.state}"
         f"{ended}, {chunk.fetched:,} rows fetched{': ' if counts else ''}{counts}{trouble}"
+    )
+
+
+def _words_of_file(file: SourceFile) -> str:
+    window = f"[{told(file.window_start)}, {told(file.window_end)})"
+    return (
+        f"File {file.name}, {file.size_bytes:,} bytes, sha256 {file.sha256}: {window} of it was loaded at"
+        f" {to_the_second(file.loaded_at)}, its checksum last compared at {to_the_second(file.checked_at)}"
     )
 
 
@@ -155,12 +176,13 @@ def _words_of_request(request: ApiRequest) -> str:
 
 
 def _words_of_arrival(known: SeriesLineage) -> Iterator[tuple[int, str]]:
-    if not known.has_candles:
+    is_fetched = known.has_candles or known.is_asked_for
+    if not is_fetched:
         yield 2, _how_a_tick_came(known) if known.row is not None else _how_many_open(known, "at this moment")
     for session in known.sessions:
         yield 4, _words_of_session(session)
     if known.requests:
-        yield 2, "Asked for by a repair:" if known.has_candles else "Asked for right before it came:"
+        yield 2, "Asked for by a repair:" if is_fetched else "Asked for right before it came:"
         yield from ((4, _words_of_request(request)) for request in known.requests)
 
 

@@ -12,8 +12,16 @@ from tapekeeper.clock import from_microseconds, to_microseconds
 from tapekeeper.model.gap import Gap, GapState
 from tapekeeper.model.gap_record import GapEvent, KeptReceipt, ListedGap
 from tapekeeper.model.series import Series
-from tapekeeper.store.origins import ApiRequest, CollectorSession, CoveringChunk, Effect
+from tapekeeper.store.origins import (
+    ApiRequest,
+    ChangedRow,
+    CollectorSession,
+    CoveringChunk,
+    Effect,
+    SourceFile,
+)
 from tapekeeper.store.plain import plain
+from tapekeeper.store.told import TOLD_DATASETS
 
 
 class Verdict(StrEnum):
@@ -37,7 +45,7 @@ class Verdict(StrEnum):
     QUIET = "quiet"
     """Followed without a hole, and no tick came up to the moment."""
     MISSING = "missing"
-    """Expected and not held, and no gap is recorded yet."""
+    """Expected and not held, or followed and never told, and no gap is recorded yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +110,12 @@ class SeriesLineage:
 
     series: Series
     window_start: datetime
-    """The open time of the candle that holds the moment; of ticks the moment itself."""
+    """The open time of the candle that holds the moment, the beginning of a chain's day; of ticks the moment itself."""
     window_end: datetime
-    """The end of that candle; of ticks a microsecond after the moment."""
+    """The end of that candle or day; of ticks a microsecond after the moment."""
     now: datetime
     row: Mapping[str, Any] | None
-    """By the names of its columns; of ticks the last up to the moment."""
+    """By the names of its columns; of ticks the last up to the moment, of a chain how many candles its day has."""
     followed: tuple[FollowedWindow, ...] = ()
     """All of the series, ascending."""
     day: DayAccount | None = None
@@ -119,15 +127,26 @@ class SeriesLineage:
     """Those that may have brought or changed the row first, each kind by the moment of its end."""
     requests: tuple[ApiRequest, ...] = ()
     """Requests that belong to no chunk of a backfill: of a repair, or of a collector that asked for trades again."""
+    files: tuple[SourceFile, ...] = ()
+    """Files of an archive from which the moment was taken, in the order in which they were loaded."""
+    corrections: tuple[ChangedRow, ...] = ()
+    """What the row was before, the oldest first."""
     sessions: tuple[CollectorSession, ...] = ()
     """Those that were open when the row came, or else at the moment."""
     accounted_until: datetime | None = None
     """Up to where a collector has accounted for quotes; of trades None where something else proves that none lacks."""
+    was_told: bool = False
+    """Of a series without a grid: the venue told the moment whole."""
 
     @property
     def has_candles(self) -> bool:
         """A row is expected of every step, whatever happens on the market."""
         return self.series.resolution.seconds > 0
+
+    @property
+    def is_asked_for(self) -> bool:
+        """It has no grid, and nobody listens to it: the venue is asked for it, window by window."""
+        return not self.has_candles and self.series.dataset.name in TOLD_DATASETS
 
     @property
     def first_change(self) -> CoveringChunk | None:
@@ -161,12 +180,12 @@ class SeriesLineage:
         """The one thing to say about the moment."""
         if self.row is not None and (self.has_candles or self.row["event_time"] == self.window_start):
             return Verdict.HELD
-        found = self._outside_of_life() or self._trouble() or self._unfinished()
+        found = self._outside_of_life() or self._trouble() or (None if self.was_told else self._unfinished())
         if found is not None:
             return found
         if not self.is_followed:
             return Verdict.NOT_FOLLOWED
-        if self.has_candles:
+        if self.has_candles or (self.is_asked_for and not self.was_told):
             return Verdict.MISSING
         return Verdict.QUIET if self.row is None else Verdict.HELD
 

@@ -6,11 +6,17 @@ import difflib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from tapekeeper.clock import day_of, from_microseconds, now_microseconds, to_microseconds
+from tapekeeper.clock import MICROSECONDS_PER_DAY, day_of, from_microseconds, now_microseconds, to_microseconds
 from tapekeeper.errors import ConfigInvalid
 from tapekeeper.model.instrument import Instrument
 from tapekeeper.model.resolution import Resolution
-from tapekeeper.model.series import DERIBIT_OPTION_QUOTES, Dataset, Series, dataset_named
+from tapekeeper.model.series import (
+    CRYPTODATADOWNLOAD_OPTION_CANDLES,
+    DERIBIT_OPTION_QUOTES,
+    Dataset,
+    Series,
+    dataset_named,
+)
 from tapekeeper.model.window import Window
 from tapekeeper.store.explanation import (
     DayAccount,
@@ -21,9 +27,18 @@ from tapekeeper.store.explanation import (
     SeriesLineage,
 )
 from tapekeeper.store.gaps import events_of, listed_gap, receipt_of
-from tapekeeper.store.origins import chunks_over, requests_before_arrival, requests_of_repairs, sessions_at
+from tapekeeper.store.grid_rows import table_named
+from tapekeeper.store.origins import (
+    chunks_over,
+    corrections_of,
+    files_over,
+    requests_before_arrival,
+    requests_of_repairs,
+    sessions_at,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from psycopg2.extensions import cursor as Cursor
@@ -38,10 +53,30 @@ _SERIES: Final = """
     WHERE name = %(name)s AND (%(dataset)s::text IS NULL OR dataset = %(dataset)s)
     ORDER BY dataset, resolution_seconds
 """
-_CANDLE: Final = """
-    SELECT open_time, open, high, low, close, volume, cost, trade_count
-    FROM candles
-    WHERE series_id = %(series_id)s AND open_time = %(moment)s
+_ON_A_GRID: Final = "SELECT {columns} FROM {table.name} WHERE series_id = %(series_id)s AND {table.time} = %(moment)s"
+# The options of a chain have series of their own.
+_CHAIN: Final = """
+    SELECT day AS event_time, count(*) AS candles, sum(volume) AS volume
+    FROM option_candles
+    JOIN series USING (series_id)
+    JOIN instruments USING (instrument_id)
+    WHERE day = %(moment)s AND (venue, currency) = (
+        SELECT venue, currency FROM series JOIN instruments USING (instrument_id) WHERE series_id = %(series_id)s
+    )
+    GROUP BY day
+"""
+_CHAIN_OF: Final = """
+    SELECT series_id
+    FROM series
+    JOIN instruments USING (instrument_id)
+    WHERE dataset = %s AND resolution_seconds = 0 AND currency = %s
+    ORDER BY series_id
+    LIMIT 1
+"""
+_WAS_TOLD: Final = """
+    SELECT EXISTS (
+        SELECT FROM told_windows WHERE series_id = %(series_id)s AND window_start <= %(start)s AND window_end >= %(end)s
+    )
 """
 # Coverage knows the first and the last tick of each day, so that at most one day of the table is looked through.
 _TICK: Final = """
@@ -70,6 +105,10 @@ _TICKS: Final = {
         "sequence": "trade_seq",
         "columns": "event_time, received_at, trade_seq, trade_id, price, size, side, iv, index_price, mark_price,"
         " liquidation, combo_id, block_trade_id",
+    },
+    "agg_trades": {
+        "sequence": "agg_trade_id",
+        "columns": "event_time, agg_trade_id, price, quantity, first_trade_id, last_trade_id, is_buyer_maker",
     },
 }
 _FOLLOWED: Final = "SELECT window_start, window_end, reason FROM followed WHERE series_id = %s ORDER BY window_start"
@@ -102,8 +141,9 @@ _NEAR_NAMES: Final = 3
 def explain(cursor: Cursor, instrument: str, moment: int, *, dataset: Dataset | None = None) -> Explanation:
     """Tell where the rows of an instrument at a moment come from, or why there are none.
 
-    `moment` is in microseconds since 1970. Of candles the one that holds the moment is meant, of ticks the last up to
-    it. Every dataset and resolution of the instrument is told of, unless one dataset is named.
+    `moment` is in microseconds since 1970. On a grid the row whose step holds the moment is meant, of ticks
+    the last up to it, of a chain of options its day. Every dataset and resolution of the instrument is told of, unless
+    one dataset is named.
 
     Raises:
         ConfigInvalid: nobody ever asked to hold anything of the instrument, or of this dataset.
@@ -171,26 +211,46 @@ def _lineage(cursor: Cursor, series: Series, moment: int, now: int) -> SeriesLin
     key = {"series_id": series.series_id, "moment": start}
     cursor.execute(_FOLLOWED, (series.series_id,))
     followed = tuple(FollowedWindow(*each) for each in cursor.fetchall())
-    cursor.execute(_GAPS, {**key, "sequence": (row or {}).get("trade_seq")})
+    cursor.execute(_GAPS, {**key, "sequence": _number_of(row)})
     gap_ids = [gap_id for (gap_id,) in cursor.fetchall()]
     gaps = tuple(gap_story(cursor, gap_id) for gap_id in gap_ids)
     known = replace(known, followed=followed, gaps=gaps, quarantined=_quarantined(cursor, known))
-    return _with_candle_work(cursor, known) if known.has_candles else _with_tick_work(cursor, known)
+    return _with_work(cursor, known) if known.has_candles or known.is_asked_for else _with_tick_work(cursor, known)
 
 
 def _looked_at(series: Series, moment: int) -> Window:
-    step = series.resolution.microseconds
+    step = MICROSECONDS_PER_DAY if _is_chain(series) else series.resolution.microseconds
     return Window(moment // step * step, moment // step * step + step) if step else Window(moment, moment + 1)
 
 
+def _is_chain(series: Series) -> bool:
+    return series.instrument.kind == "option_chain"
+
+
+def _number_of(row: Mapping[str, Any] | None) -> int | None:
+    """Return the number that the venue gave to a row."""
+    told = row or {}
+    number: int | None = told.get("trade_seq", told.get("agg_trade_id"))
+    return number
+
+
 def _row(cursor: Cursor, series: Series, moment: datetime) -> dict[str, Any] | None:
-    tick = _TICKS.get(series.dataset.table)
-    sql = _CANDLE if tick is None else _TICK.format(table=series.dataset.table, **tick)
-    cursor.execute(sql, {"series_id": series.series_id, "moment": moment})
+    cursor.execute(_statement(series), {"series_id": series.series_id, "moment": moment})
     found = cursor.fetchone()
     return (
         None if found is None else dict(zip((column.name for column in cursor.description or ()), found, strict=True))
     )
+
+
+def _statement(series: Series) -> str:
+    if _is_chain(series):
+        return _CHAIN
+    tick = _TICKS.get(series.dataset.table)
+    if tick is not None:
+        return _TICK.format(table=series.dataset.table, **tick)
+    table = table_named(series.dataset.table)
+    columns = (table.time, *table.exact, *table.numbers, *table.optional, *table.counts)
+    return _ON_A_GRID.format(table=table, columns=", ".join(columns))
 
 
 def _day(cursor: Cursor, series: Series, moment: int) -> DayAccount | None:
@@ -207,11 +267,32 @@ def _quarantined(cursor: Cursor, known: SeriesLineage) -> tuple[QuarantinedRow, 
     return tuple(QuarantinedRow(*each) for each in cursor.fetchall())
 
 
-def _with_candle_work(cursor: Cursor, known: SeriesLineage) -> SeriesLineage:
-    series_id = known.series.series_id
+def _with_work(cursor: Cursor, known: SeriesLineage) -> SeriesLineage:
+    """Return what is known of what the venue is asked for, with the work that brought it."""
+    own, asked = known.series.series_id, _series_asked_for(cursor, known.series)
+    # Of what has no grid the row is older than the moment that is meant.
+    moment = known.row["event_time"] if known.is_asked_for and known.row is not None else known.window_start
     missing_at = max((story.events[0].happened_at for story in known.gaps if story.events), default=None)
-    chunks = chunks_over(cursor, series_id, known.window_start, missing_at=missing_at)
-    return replace(known, chunks=chunks, requests=requests_of_repairs(cursor, series_id, known.window_start))
+    number = _number_of(known.row)
+    cursor.execute(_WAS_TOLD, {"series_id": own, "start": known.window_start, "end": known.window_end})
+    ((was_told,),) = cursor.fetchall()
+    return replace(
+        known,
+        chunks=chunks_over(cursor, asked, moment, missing_at=missing_at),
+        requests=requests_of_repairs(cursor, own, known.series.instrument, moment, sequence=number),
+        files=files_over(cursor, asked, moment),
+        corrections=() if known.row is None else corrections_of(cursor, own, moment, sequence=number),
+        was_told=was_told,
+    )
+
+
+def _series_asked_for(cursor: Cursor, series: Series) -> int:
+    """Return the series that a backfill asks for: of an option in a chain that of the chain."""
+    if series.dataset is not CRYPTODATADOWNLOAD_OPTION_CANDLES or _is_chain(series):
+        return series.series_id
+    cursor.execute(_CHAIN_OF, (series.dataset.name, series.instrument.currency))
+    row = cursor.fetchone()
+    return series.series_id if row is None else int(row[0])
 
 
 def _with_tick_work(cursor: Cursor, known: SeriesLineage) -> SeriesLineage:

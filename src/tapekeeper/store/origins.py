@@ -1,4 +1,4 @@
-"""Origins: what may have brought a row: chunks of backfills, requests to the venue, live connections."""
+"""Origins: what may have brought a row: chunks of backfills, files, requests to the venue, live connections."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
 _CHUNKS: Final = """
     SELECT run.run_id, run.run_key, run.state, run.mode, chunk.window_start, chunk.window_end,
-        (extract(epoch FROM chunk.window_end - chunk.window_start) / run.resolution_seconds)::bigint,
-        chunk.state, chunk.attempts, chunk.rows_fetched, chunk.rows_inserted, chunk.rows_updated, chunk.rows_unchanged,
-        chunk.rows_rejected, chunk.error, chunk.finished_at
+        (extract(epoch FROM chunk.window_end - chunk.window_start) / nullif(series.resolution_seconds, 0))::bigint,
+        chunk.source, chunk.state, chunk.attempts, chunk.rows_fetched, chunk.rows_inserted, chunk.rows_updated,
+        chunk.rows_unchanged, chunk.rows_rejected, chunk.error, chunk.finished_at
     FROM backfill_chunks AS chunk
     JOIN backfill_runs AS run USING (run_id)
+    JOIN series USING (series_id)
     WHERE chunk.series_id = %(series_id)s AND chunk.window_start <= %(moment)s AND chunk.window_end > %(moment)s
 """
 _REQUESTS_OF_CHUNKS: Final = """
@@ -38,8 +39,18 @@ _REQUESTS_OF_REPAIRS: Final = """
     SELECT requested_at, method, parameters, status, outcome, reason, latency_seconds, bytes, attempt
     FROM api_requests
     WHERE run_id IS NULL AND series_id = %(series_id)s
-        AND (parameters ->> 'start_timestamp')::bigint <= %(milliseconds)s
-        AND (parameters ->> 'end_timestamp')::bigint >= %(milliseconds)s
+        AND (
+            (
+                coalesce(parameters ->> 'start_timestamp', parameters ->> 'startTime')::bigint <= %(milliseconds)s
+                AND coalesce(parameters ->> 'end_timestamp', parameters ->> 'endTime')::bigint >= %(milliseconds)s
+            )
+            OR (
+                (parameters ->> 'fromId')::bigint <= %(sequence)s
+                AND (parameters ->> 'fromId')::bigint + (parameters ->> 'limit')::bigint > %(sequence)s
+            )
+            OR (parameters ->> 'date')::date = %(day)s
+            OR (parameters ->> 'symbol' = %(name)s AND NOT parameters ? 'startTime' AND NOT parameters ? 'fromId')
+        )
     ORDER BY requested_at, request_id
 """
 # A collector asks for many instruments at once, so its requests belong to no series; the rows come right after them.
@@ -61,6 +72,23 @@ _REQUESTS_BEFORE_ARRIVAL: Final = """
             )
         )
     ORDER BY requested_at, request_id
+"""
+_FILES: Final = """
+    SELECT name, window_start, window_end, sha256, size_bytes, rows_told, loaded_at, checked_at
+    FROM archive_files
+    WHERE series_id = %(series_id)s AND window_start <= %(moment)s AND window_end > %(moment)s
+    ORDER BY loaded_at
+"""
+# A trade is known by its id: its time may be what was corrected.
+_CORRECTIONS: Final = """
+    SELECT corrected_at, source, before, after
+    FROM corrections
+    WHERE series_id = %(series_id)s
+        AND CASE WHEN %(sequence)s::bigint IS NULL THEN event_time = %(moment)s ELSE
+            event_time >= %(moment)s - interval '1 day' AND event_time <= %(moment)s + interval '1 day'
+            AND (after ->> 'agg_trade_id')::bigint = %(sequence)s
+        END
+    ORDER BY correction_id
 """
 _SESSIONS: Final = """
     SELECT session_id, collector, opened_at, closed_at, close_reason, channels
@@ -114,7 +142,10 @@ class CoveringChunk:
     mode: str
     window_start: datetime
     window_end: datetime
-    grid_points: int
+    grid_points: int | None
+    """None where there is no grid."""
+    source: str
+    """rest or archive."""
     state: str
     attempts: int
     fetched: int
@@ -133,7 +164,11 @@ class CoveringChunk:
         """What it did to a row of its window that is held."""
         if self.was_missing_after:
             return Effect.SUPERSEDED
-        if self.inserted == self.grid_points:
+        if self.grid_points is None:
+            has_all = self.inserted > 0 and not self.updated and not self.unchanged
+        else:
+            has_all = self.inserted == self.grid_points
+        if has_all:
             return Effect.BROUGHT
         if self.inserted + self.updated:
             return Effect.MAY_HAVE_CHANGED
@@ -142,6 +177,33 @@ class CoveringChunk:
     def as_json(self) -> dict[str, object]:
         """Return it as an object for scripts, with times as ISO 8601 in UTC."""
         return {"effect": self.effect.value, **plain_fields(self)}
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A file of an archive from which a moment was taken."""
+
+    name: str
+    window_start: datetime
+    """Of what was taken from it."""
+    window_end: datetime
+    sha256: str
+    size_bytes: int
+    rows_told: int
+    loaded_at: datetime
+    checked_at: datetime
+    """When its checksum was last compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedRow:
+    """A row that was changed after it was written."""
+
+    corrected_at: datetime
+    source: str
+    """Who told the new values."""
+    before: Mapping[str, object]
+    after: Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,10 +244,34 @@ def chunks_over(
     )
 
 
-def requests_of_repairs(cursor: Cursor, series_id: int, moment: datetime) -> tuple[ApiRequest, ...]:
-    """Return the requests for a moment of a series that belong to no chunk of a backfill."""
-    cursor.execute(_REQUESTS_OF_REPAIRS, {"series_id": series_id, "milliseconds": _milliseconds(moment)})
+def requests_of_repairs(
+    cursor: Cursor, series_id: int, instrument: Instrument, moment: datetime, *, sequence: int | None
+) -> tuple[ApiRequest, ...]:
+    """Return the requests for a moment of a series that belong to no chunk of a backfill.
+
+    `sequence` is the number of the row, where the venue gives one.
+    """
+    asked_for = {
+        "series_id": series_id,
+        "name": instrument.name,
+        "milliseconds": _milliseconds(moment),
+        "sequence": sequence,
+        "day": moment.date(),
+    }
+    cursor.execute(_REQUESTS_OF_REPAIRS, asked_for)
     return tuple(ApiRequest(*each) for each in cursor.fetchall())
+
+
+def files_over(cursor: Cursor, series_id: int, moment: datetime) -> tuple[SourceFile, ...]:
+    """Return the files from which a moment of a series was taken, in the order in which they were loaded."""
+    cursor.execute(_FILES, {"series_id": series_id, "moment": moment})
+    return tuple(SourceFile(*each) for each in cursor.fetchall())
+
+
+def corrections_of(cursor: Cursor, series_id: int, moment: datetime, *, sequence: int | None) -> tuple[ChangedRow, ...]:
+    """Return what the row at a moment was before, the oldest first; where rows have numbers, the row of that number."""
+    cursor.execute(_CORRECTIONS, {"series_id": series_id, "moment": moment, "sequence": sequence})
+    return tuple(ChangedRow(*each) for each in cursor.fetchall())
 
 
 def requests_before_arrival(
