@@ -68,6 +68,8 @@ class Offer:
     """Where rows have no grid: chunks begin and end on its multiples, and it is noted which of them were told."""
     settles_after_seconds: int = 0
     """How long after it happened something can be asked for."""
+    is_told_at_its_moment: bool = False
+    """A row can be asked for as soon as its moment has come, not only when the one after it begins."""
     archive: Archive | None = None
 
     @property
@@ -84,8 +86,9 @@ class Offer:
         return 0 if self.days_kept is None else now - round(self.days_kept * MICROSECONDS_PER_DAY)
 
     def closed_until(self, now: int, step: int) -> int:
-        """Return up to where everything on a grid of `step` microseconds is over and can be asked for."""
-        return (now - self.settles_after_seconds * MICROSECONDS_PER_SECOND) // step * step
+        """Return up to where everything on a grid of `step` microseconds can be asked for, itself left out."""
+        last = (now - self.settles_after_seconds * MICROSECONDS_PER_SECOND) // step * step
+        return last + step if self.is_told_at_its_moment else last
 
     def told_from(self, now: int, resolution: Resolution, settings: Settings) -> int:
         """Return the first moment that can be fetched, over REST or from files."""
@@ -167,6 +170,7 @@ _OFFERS: Final = {
         rows_per_request=binance_um.FUNDING_RATES_PER_REQUEST,
         requests_per_second=lambda _: binance_um.FUNDING_LIMIT.permits_per_second,
         settles_after_seconds=_MINUTE_SECONDS,
+        is_told_at_its_moment=True,
         archive=_binance_files(BINANCE_UM_FUNDING_RATES, steps_at_least=None),
     ),
     CRYPTODATADOWNLOAD_OPTION_CANDLES.name: Offer(

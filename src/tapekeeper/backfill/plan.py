@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from tapekeeper.backfill.cut import FileChooser, planned_chunks
 from tapekeeper.backfill.offers import Offer, offer_of
 from tapekeeper.clock import format_moment
-from tapekeeper.errors import ConfigInvalid
+from tapekeeper.errors import BadData, ConfigInvalid
 from tapekeeper.model.backfill import BackfillPlan, BackfillRequest, Direction, InstrumentPlan, Mode
 from tapekeeper.model.window import Window
 from tapekeeper.store import catalogue, coverage, runs, told, unfinished_runs
 from tapekeeper.store.series_lock import lock_series
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from psycopg2.extensions import cursor as Cursor
 
     from tapekeeper.backfill.worker_tools import WorkerTools
     from tapekeeper.model.instrument import Instrument
     from tapekeeper.settings import Settings
     from tapekeeper.store.database import Database
+
+_BAD_DATA_PAUSE_SECONDS: Final = 1.0
+_log = logging.getLogger(__name__)
+Told = TypeVar("Told")
 
 
 def make_plan(
@@ -31,8 +40,10 @@ def make_plan(
     Raises:
         RequestRejected: the venue does not know an instrument.
         ConfigInvalid: an instrument is not of the dataset's kind.
+        BadData: the venue's answer could not be believed in any of the tries.
     """
-    instruments = [tools.venue.instrument(name) for name in request.instruments]
+    tries = settings.backfill.attempts_per_chunk
+    instruments = [_believed(partial(tools.venue.instrument, name), tries) for name in request.instruments]
     for instrument in instruments:
         if instrument.kind != request.dataset.instrument_kind:
             raise ConfigInvalid(
@@ -42,7 +53,7 @@ def make_plan(
     asked = [
         _Asked(part, instrument, settings, now)
         for instrument in instruments
-        for part in _by_interval(tools, request, instrument, now)
+        for part in _by_interval(tools, request, instrument, now, tries)
     ]
     return BackfillPlan(
         request=request,
@@ -59,8 +70,19 @@ def start_run(database: Database, plan: BackfillPlan, run_key: str, *, now: int)
     return database.run(lambda cursor: _write_run(cursor, plan, run_key, now))
 
 
+def _believed(ask: Callable[[], Told], tries: int) -> Told:
+    """Return what the venue told; an answer that cannot be believed is asked for again, as that of a chunk is."""
+    for _ in range(1, tries):
+        try:
+            return ask()
+        except BadData as error:
+            _log.warning("asking again: %s", error)
+            time.sleep(_BAD_DATA_PAUSE_SECONDS)
+    return ask()
+
+
 def _by_interval(
-    tools: WorkerTools, request: BackfillRequest, instrument: Instrument, now: int
+    tools: WorkerTools, request: BackfillRequest, instrument: Instrument, now: int, tries: int
 ) -> list[BackfillRequest]:
     """Return the request for each interval that the instrument had: one, where the resolution was asked for."""
     if not offer_of(request.dataset).has_schedules:
@@ -69,7 +91,7 @@ def _by_interval(
     window = request.window.intersect(life) if life else None
     if window is None:
         return [request]
-    stretches = tools.schedule_venue().schedule(instrument, window)
+    stretches = _believed(partial(tools.schedule_venue().schedule, instrument, window), tries)
     return [
         replace(
             request,
@@ -175,12 +197,13 @@ class _Asked:
         return f"{nothing}: no {row} both begins there and is over at {format_moment(self._now)}"
 
     def _life_on_grid(self) -> Window | None:
-        """Return from the row that holds the listing to the one that is still open, that one left out."""
+        """Return from the row that holds the listing to the first one that cannot be asked for yet."""
         life = self._instrument.life(self._now)
         if life is None:
             return None
         start = life_start(self._instrument, self._step)
-        end = min(life.end // self._step * self._step, self._offer.closed_until(self._now, self._step))
+        last = life.end - 1 + self._step if self._offer.is_told_at_its_moment else life.end
+        end = min(last // self._step * self._step, self._offer.closed_until(self._now, self._step))
         return Window(start, end) if start < end else None
 
 
