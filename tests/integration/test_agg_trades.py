@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,14 +18,15 @@ from tapekeeper.errors import InvariantBroken
 from tapekeeper.model.agg_trade import AggTrades
 from tapekeeper.model.backfill import RowCounts
 from tapekeeper.model.gap import Cause, Gap, GapState, Sequences
+from tapekeeper.model.instrument import Instrument
 from tapekeeper.model.window import Window
 from tapekeeper.quality.ledger import close_filled
 from tapekeeper.store import gaps, told
-from tapekeeper.store.agg_trades import INCOMING_AGG_TRADES, settle_window, write_agg_trades
+from tapekeeper.store.agg_trades import INCOMING_AGG_TRADES, ensure_days, settle_window, write_agg_trades
 from tapekeeper.store.database import Database
 from tapekeeper.store.gap_counts import lack
 from tapekeeper.store.trade_gaps import open_untold_gap
-from tests.support.agg_trades import check_days, followed_trades, some_trades
+from tests.support.agg_trades import BITCOIN, check_days, followed_trades, some_trades
 from tests.support.candles import MINUTE, START, followed_series
 
 if TYPE_CHECKING:
@@ -241,10 +243,7 @@ def test_no_day_far_away_is_looked_at_however_long_the_stretch_is(database: Data
         series_id = followed_trades(cursor, month)
         days = [*range(10), *range(20, 40)]
         write(cursor, series_id, some_trades(range(len(days)), [START + day * DAY + MINUTE for day in days]))
-        cursor.execute(
-            "SELECT ensure_day_partition('agg_trades', day) FROM unnest(%s::date[]) AS day",
-            ([from_microseconds(START + day * DAY).date() for day in range(40)],),
-        )
+        ensure_days(cursor, month)
         told.mark_told(cursor, series_id, Window(month.start, START + 12 * DAY))
         told.mark_told(cursor, series_id, Window(START + 13 * DAY, month.end))
         return series_id
@@ -277,6 +276,26 @@ def test_no_day_far_away_is_looked_at_however_long_the_stretch_is(database: Data
     for work in (settle, count):
         with pytest.raises(_RolledBack):
             database.run(work)
+
+
+def test_where_there_is_room_already_two_series_are_written_at_once(database: Database, database_url: str) -> None:
+    database.run(lambda cursor: ensure_days(cursor, minutes(0, 1_440)))
+    ether = Instrument("binance_um", "ETHUSDT", "perpetual", "ETH", START)
+    first, second = (
+        database.run(partial(followed_trades, window=THREE_DAYS, instrument=instrument))
+        for instrument in (BITCOIN, ether)
+    )
+    other = Database(database_url, prepare=f"SET lock_timeout = '5s'; {INCOMING_AGG_TRADES}")
+
+    def work(cursor: Cursor) -> None:
+        write(cursor, first, every_minute(1, 2))
+        # The first one is not committed yet.
+        other.run(lambda cursor: write(cursor, second, every_minute(1, 2)))
+
+    with closing(other):
+        database.run(work)
+        for series_id in (first, second):
+            database.run(partial(check_days, series_id=series_id, untold=minutes_of(THREE_DAYS)))
 
 
 def test_a_window_that_cannot_be_had_is_a_gap_until_it_is_told(database: Database) -> None:

@@ -13,7 +13,7 @@ from tapekeeper.store.arrays import array_of
 from tapekeeper.store.binary_copy import Column, Kind, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import date
 
     from psycopg2.extensions import cursor as Cursor
@@ -125,8 +125,7 @@ class IncomingAggTrades:
 
     def write(self, cursor: Cursor, *, source: str) -> Written:
         """Insert what is new, replace what differs, leave the rest alone. The caller holds the lock of the series."""
-        days = array_of(day.day for day in self.days)
-        cursor.execute("SELECT ensure_day_partition('agg_trades', day) FROM unnest(%s::date[]) AS day", (days,))
+        ensure_partitions(cursor, [day.day for day in self.days])
         cursor.execute(_ANY_HELD, self._known)
         if cursor.fetchone() == (True,):
             return self._merge(cursor, source)
@@ -147,6 +146,11 @@ class IncomingAggTrades:
         statement = f"COPY {table} ({_NAMES}) FROM STDIN (FORMAT binary)"
         # In one piece: between two of them the thread would wait for its turn to compute.
         cursor.copy_expert(statement, io.BytesIO(self._encoded), size=len(self._encoded))
+
+
+def ensure_partitions(cursor: Cursor, days: Sequence[date]) -> None:
+    """Make the partitions of UTC days that do not exist yet."""
+    cursor.execute("SELECT ensure_day_partition('agg_trades', day) FROM unnest(%s::date[]) AS day", (array_of(days),))
 
 
 def _days_of(trades: AggTrades) -> list[GivenDay]:

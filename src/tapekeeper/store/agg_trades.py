@@ -8,7 +8,7 @@ from tapekeeper.errors import InvariantBroken
 from tapekeeper.model.backfill import RowCounts
 from tapekeeper.store.account import Change, change_account
 from tapekeeper.store.agg_trade_chain import Chain
-from tapekeeper.store.agg_trade_incoming import INCOMING_AGG_TRADES, IncomingAggTrades
+from tapekeeper.store.agg_trade_incoming import INCOMING_AGG_TRADES, IncomingAggTrades, ensure_partitions
 from tapekeeper.store.arrays import array_of
 from tapekeeper.store.series_lock import lock_series
 from tapekeeper.store.told import mark_told
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tapekeeper.model.window import Window
     from tapekeeper.store.agg_trade_incoming import Written
 
-__all__ = ["INCOMING_AGG_TRADES", "settle_window", "write_agg_trades"]
+__all__ = ["INCOMING_AGG_TRADES", "ensure_days", "settle_window", "write_agg_trades"]
 
 _EXTEND_DAYS: Final = """
     UPDATE coverage SET
@@ -62,6 +62,14 @@ _EXTEND_TOTALS: Final = """
     ) AS days
     WHERE series_totals.series_id = %(series_id)s
 """
+
+
+def ensure_days(cursor: Cursor, window: Window) -> None:
+    """Make room for the trades of a window, best in a transaction of its own before a long one that writes them.
+
+    Whoever makes a partition keeps all others that need a new one waiting until his transaction ends.
+    """
+    ensure_partitions(cursor, [day for day, _ in window.days()])
 
 
 def write_agg_trades(cursor: Cursor, series_id: int, trades: AggTrades, *, source: str) -> RowCounts:
