@@ -12,7 +12,7 @@ from psycopg2.extras import execute_values
 
 from benchmarks.sample import INSTRUMENT, ONE_MINUTE, window_of
 from tapekeeper.clock import from_microseconds
-from tapekeeper.model.backfill import BackfillRequest
+from tapekeeper.model.backfill import BackfillRequest, PlannedChunk, Source
 from tapekeeper.model.series import DERIBIT_PERPETUAL_CANDLES
 from tapekeeper.model.window import Window
 from tapekeeper.store import catalogue, coverage, runs
@@ -93,7 +93,7 @@ class Ours:
         run_id = runs.create_run(cursor, str(uuid.uuid4()), request)
         if run_id is None:
             raise AssertionError("a run of a random key exists already")
-        runs.add_chunks(cursor, run_id, series.series_id, windows)
+        runs.add_chunks(cursor, run_id, series.series_id, [PlannedChunk(each, Source.REST) for each in windows])
         claimed = [runs.claim(cursor, run_id, None, self._owner, _LEASE_SECONDS) for _ in windows]
         return [chunk for chunk in claimed if chunk is not None]
 

@@ -7,7 +7,7 @@ backfill_dag(
     dag_id="binance_um_agg_trades",
     dataset=BINANCE_UM_AGG_TRADES,
     instruments=["BTCUSDT", "ETHUSDT"],
-    start="2019-12-31",
+    start="7 days ago",
     schedule="*/15 * * * *",
     description=(
         "Fetches aggregate trades of Binance USD-M perpetuals into PostgreSQL: the last two days over REST, older ones "

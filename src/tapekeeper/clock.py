@@ -16,8 +16,9 @@ MILLISECONDS_MAXIMUM: Final = 250_000_000_000_000
 """A timestamp at or above this is none: it could not be shown as a date, whose years end at 9999."""
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
-_HOW_TO_TYPE_A_TIME = "type a UTC time such as 2024-05-01, 2024-05-01T12:30Z or now"
+_HOW_TO_TYPE_A_TIME = "type a UTC time such as 2024-05-01, 2024-05-01T12:30Z, 7 days ago or now"
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_DAYS_AGO = re.compile(r"(\d{1,5}) days? ago")
 
 
 def now_microseconds() -> int:
@@ -54,7 +55,8 @@ def day_start(day: date) -> int:
 def parse_moment(text: str, *, now: int) -> int:
     """Return what a person typed as a time, in microseconds since 1970.
 
-    A date alone is that day's first moment in UTC, `now` is `now`, everything else is ISO 8601 with a zone.
+    A date alone is that day's first moment in UTC, `now` is `now`, `7 days ago` is so long before it, everything else
+    is ISO 8601 with a zone.
 
     Raises:
         ConfigInvalid: the text is no time, or has no zone.
@@ -62,6 +64,8 @@ def parse_moment(text: str, *, now: int) -> int:
     stripped = text.strip()
     if stripped.lower() == "now":
         return now
+    if ago := _DAYS_AGO.fullmatch(stripped.lower()):
+        return now - int(ago[1]) * MICROSECONDS_PER_DAY
     try:
         if _DATE.fullmatch(stripped):
             return day_start(date.fromisoformat(stripped))

@@ -77,7 +77,7 @@ def _form(dataset: Dataset, instruments: list[str], start: str) -> dict[str, Par
             start,
             type="string",
             title="Start (UTC)",
-            description="2018-08-14 or 2018-08-14T12:30Z. Before the venue's history begins it goes on from there.",
+            description="2018-08-14, 2018-08-14T12:30Z or 7 days ago. Before the venue's history it begins there.",
             section="When",
         ),
         "end": Param(

@@ -24,6 +24,8 @@ def test_a_moment_survives_the_round_trip_exactly(moment: datetime) -> None:
     [
         ("now", NOW),
         (" NOW ", NOW),
+        ("7 days ago", NOW - 7 * 86_400_000_000),
+        (" 1 Day ago ", NOW - 86_400_000_000),
         ("2018-08-14", 1_534_204_800_000_000),
         ("2018-08-14T00:00Z", 1_534_204_800_000_000),
         ("2018-08-14T02:00:00+02:00", 1_534_204_800_000_000),
@@ -41,7 +43,16 @@ def test_a_naive_time_is_refused(typed: str) -> None:
 
 @pytest.mark.parametrize(
     "typed",
-    ["", "yesterday", "14/08/2018", "2018-13-01", "0001-01-01T00:00+05:00", "9999-12-31T23:59-05:00"],
+    [
+        "",
+        "yesterday",
+        "-1 days ago",
+        "123456 days ago",
+        "14/08/2018",
+        "2018-13-01",
+        "0001-01-01T00:00+05:00",
+        "9999-12-31T23:59-05:00",
+    ],
 )
 def test_nonsense_is_refused(typed: str) -> None:
     with pytest.raises(ConfigInvalid, match="is not a time: type a UTC time such as"):

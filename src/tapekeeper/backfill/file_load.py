@@ -11,7 +11,7 @@ from tapekeeper.backfill.cut import cut
 from tapekeeper.backfill.landing import land, settle
 from tapekeeper.backfill.offers import offer_of
 from tapekeeper.clock import now_microseconds
-from tapekeeper.errors import ArchiveDefect, RequestRejected
+from tapekeeper.errors import ArchiveDefect, FileAbsent, RequestRejected
 from tapekeeper.model.backfill import RowCounts, Source
 from tapekeeper.model.gap import Cause
 from tapekeeper.model.window import Window
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from tapekeeper.settings import Settings
 
 _BY: Final = "backfill"
-_ABSENT: Final = 404
 _log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
@@ -128,7 +127,9 @@ class FileLoad:
         except ArchiveDefect as error:
             _log.warning("%s", error)
             self._evidence = error.evidence
-            rows, holes = RowCounts(), self._patiently(self._note_defect)
+            is_absent = isinstance(error, FileAbsent)
+            rows = RowCounts()
+            holes = self._patiently(lambda cursor: self._note_defect(cursor, is_absent=is_absent))
         if holes:
             rows += self._fill(holes)
             self._patiently(lambda cursor: self._conclude(cursor, rows))
@@ -153,13 +154,13 @@ class FileLoad:
             self._conclude(cursor, rows)
         return rows, holes
 
-    def _note_defect(self, cursor: Cursor) -> list[Window]:
+    def _note_defect(self, cursor: Cursor, *, is_absent: bool) -> list[Window]:
         """Record what a defective file would have told as missing; return what REST can tell instead.
 
         A file that is not there proves nothing by itself, as long as REST tells the same.
         """
         holes = self._told_by_rest(self._holes(cursor))
-        if not holes or self._evidence.get("status") != _ABSENT:
+        if not holes or not is_absent:
             self._open_gaps(cursor)
         if not holes:
             self._finish(cursor, RowCounts())

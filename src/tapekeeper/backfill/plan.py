@@ -50,14 +50,19 @@ def make_plan(
                 f"{instrument.name} is a {instrument.kind}, and {request.dataset.name} holds only instruments of the "
                 f"kind {request.dataset.instrument_kind}: take it out"
             )
-    asked = [
-        _Asked(part, instrument, settings, now)
-        for instrument in instruments
-        for part in _by_interval(tools, request, instrument, now, tries)
-    ]
+    parts = [(instrument, _by_interval(tools, request, instrument, now)) for instrument in instruments]
     return BackfillPlan(
         request=request,
-        instruments=database.run(lambda cursor: tuple(each.plan(cursor) for each in asked)),
+        instruments=database.run(
+            lambda cursor: tuple(
+                each
+                for instrument, asked in parts
+                for each in (
+                    [_Asked(part, instrument, settings, now).plan(cursor) for part in asked]
+                    or [_nothing_due(request, instrument)]
+                )
+            )
+        ),
         requests_per_second=offer_of(request.dataset).requests_per_second(settings),
     )
 
@@ -82,26 +87,29 @@ def _believed(ask: Callable[[], Told], tries: int) -> Told:
 
 
 def _by_interval(
-    tools: WorkerTools, request: BackfillRequest, instrument: Instrument, now: int, tries: int
+    tools: WorkerTools, request: BackfillRequest, instrument: Instrument, now: int
 ) -> list[BackfillRequest]:
     """Return the request for each interval that the instrument had: one, where the resolution was asked for."""
     if not offer_of(request.dataset).has_schedules:
         return [request]
     life = instrument.life(now)
     window = request.window.intersect(life) if life else None
-    if window is None:
-        return [request]
-    stretches = _believed(partial(tools.schedule_venue().schedule, instrument, window), tries)
+    stretches = tools.schedule_venue().schedule(instrument, window) if window else ()
     return [
         replace(
             request,
             window=stretch,
             resolution=interval,
             # What was paid at another interval before has come to its end.
-            keep_fresh=request.keep_fresh and stretch.end >= window.end,
+            keep_fresh=request.keep_fresh and (stretch, interval) == stretches[-1],
         )
         for stretch, interval in stretches
     ]
+
+
+def _nothing_due(request: BackfillRequest, instrument: Instrument) -> InstrumentPlan:
+    note = f"{instrument.name} has nothing of {request.dataset.name} in {request.window}: choose a later start or end"
+    return InstrumentPlan(instrument, request.resolution, None, (), 0, 0, note=note)
 
 
 class _Asked:

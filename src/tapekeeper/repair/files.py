@@ -10,10 +10,12 @@ from tapekeeper.backfill.file_load import write_file
 from tapekeeper.errors import ArchiveDefect
 from tapekeeper.model.window import Window
 from tapekeeper.repair.fetched import RepairPurpose
+from tapekeeper.store.archive_files import loaded_sha256
 
 if TYPE_CHECKING:
     from tapekeeper.backfill.offers import Archive
     from tapekeeper.backfill.worker_tools import WorkerTools
+    from tapekeeper.model.archive import ArchiveFile
     from tapekeeper.store.repair_claims import Claim
 
 _log = logging.getLogger(__name__)
@@ -22,7 +24,8 @@ _log = logging.getLogger(__name__)
 def load_files(tools: WorkerTools, claim: Claim, archive: Archive, window: Window, *, now: int) -> None:
     """Load what the published files have of a window, one transaction for each file.
 
-    A file that is not there, or not what its checksum says, tells nothing: the gap stays as it is.
+    A file that is not there, or not what its checksum says, tells nothing, and neither does one that was loaded
+    already: the gap stays as it is.
 
     Raises:
         RetryLater: the archive cannot be asked now; what came before is kept.
@@ -36,6 +39,8 @@ def load_files(tools: WorkerTools, claim: Claim, archive: Archive, window: Windo
             continue
         tools.about_to_fetch(RepairPurpose(claim.gap.series_id, part))
         try:
+            if _is_loaded(tools, claim, file, part):
+                continue
             with tools.archive().fetch(file) as verified:
                 tools.database.run(
                     partial(
@@ -49,3 +54,11 @@ def load_files(tools: WorkerTools, claim: Claim, archive: Archive, window: Windo
                 )
         except ArchiveDefect as error:
             _log.warning("gap %d of %s: %s", claim.gap.gap_id, claim.instrument_name, error)
+
+
+def _is_loaded(tools: WorkerTools, claim: Claim, file: ArchiveFile, part: Window) -> bool:
+    """Tell whether all of a part was loaded from the very file that is published now."""
+    kept = tools.database.run(lambda cursor: loaded_sha256(cursor, claim.gap.series_id, file.name))
+    if kept is None or kept.window.intersect(part) != part:
+        return False
+    return tools.archive().checksum(file) == kept.sha256

@@ -7,10 +7,30 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tapekeeper.backfill.cut import cut
+from tapekeeper.backfill.cut import FileChooser, cut, planned_chunks
+from tapekeeper.backfill.offers import Archive
+from tapekeeper.model.archive import ArchiveFile
+from tapekeeper.model.backfill import Source
+from tapekeeper.model.resolution import Resolution
+from tapekeeper.model.series import BINANCE_UM_CANDLES
 from tapekeeper.model.window import Window
 
 STEP = 60
+FILE = 100 * STEP
+"""How long a file is."""
+DELAY = 30 * STEP
+"""How long after its end a file is published."""
+ONE_MINUTE = Resolution(60)
+
+
+def file_at(name: str, moment: int, resolution: Resolution) -> ArchiveFile:
+    start = moment // FILE * FILE
+    return ArchiveFile(f"{name}-{start}", Window(start, start + FILE), BINANCE_UM_CANDLES, name, resolution)
+
+
+def files(steps_at_least: int | None, *, kept_from: int, now: int) -> FileChooser:
+    archive = Archive(file_at, lambda file: file.window.end + DELAY, steps_at_least)
+    return FileChooser(archive, "BTCUSDT", ONE_MINUTE, STEP, kept_from=kept_from, now=now)
 
 
 @st.composite
@@ -51,3 +71,28 @@ def test_no_fewer_chunks_would_do(missing: list[Window], rows: int) -> None:
         fewest += 1
         uncovered = [point for point in uncovered if point >= uncovered[0] + rows * STEP]
     assert len(cut(missing, STEP, rows)) == fewest
+
+
+MOMENTS = st.integers(0, 1_500).map(lambda step: step * STEP)
+
+
+@given(missing_windows(), st.one_of(st.none(), st.integers(0, 120)), MOMENTS, MOMENTS)
+def test_each_missing_row_is_asked_of_who_has_it(
+    missing: list[Window], at_least: int | None, kept_from: int, now: int
+) -> None:
+    chunks = planned_chunks(missing, STEP, 7, files(at_least, kept_from=kept_from, now=now))
+    assert points(missing) <= points([chunk.window for chunk in chunks])
+    for chunk in chunks:
+        file = file_at("BTCUSDT", chunk.window.start, ONE_MINUTE)
+        if chunk.source is Source.ARCHIVE:
+            assert chunk.window.end <= file.window.end
+            wanted = points([chunk.window]) & points(missing)
+            is_worth_it = at_least is not None and len(wanted) >= at_least and file.window.end + DELAY <= now
+            assert is_worth_it or chunk.window.start < kept_from
+        elif chunk.window.start in points(missing):
+            assert chunk.window.start >= kept_from or file.window.start <= kept_from
+
+
+def test_without_files_everything_is_asked_over_rest() -> None:
+    chunks = planned_chunks([Window(0, 10 * STEP)], STEP, 7, None)
+    assert [(chunk.window.grid_points(STEP), chunk.source) for chunk in chunks] == [(7, Source.REST), (3, Source.REST)]
