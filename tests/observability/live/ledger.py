@@ -5,14 +5,23 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
+from pydantic import SecretStr
+
 from tapekeeper.backfill.job import BackfillJob
-from tapekeeper.clock import MICROSECONDS_PER_DAY, MICROSECONDS_PER_MILLISECOND, now_microseconds
+from tapekeeper.clock import MICROSECONDS_PER_DAY, MICROSECONDS_PER_MILLISECOND, now_microseconds, parse_moment
 from tapekeeper.model.backfill import BackfillRequest
 from tapekeeper.model.gap import Cause
 from tapekeeper.model.resolution import Resolution
-from tapekeeper.model.series import BINANCE_UM_CANDLES, BINANCE_UM_OPEN_INTEREST, DERIBIT_PERPETUAL_CANDLES
+from tapekeeper.model.series import (
+    BINANCE_UM_AGG_TRADES,
+    BINANCE_UM_CANDLES,
+    BINANCE_UM_FUNDING_RATES,
+    BINANCE_UM_OPEN_INTEREST,
+    CRYPTODATADOWNLOAD_OPTION_CANDLES,
+    DERIBIT_PERPETUAL_CANDLES,
+)
 from tapekeeper.model.window import Window
-from tapekeeper.settings import BinanceArchiveSettings, BinanceUmSettings
+from tapekeeper.settings import BinanceArchiveSettings, BinanceUmSettings, CryptoDataDownloadSettings
 from tapekeeper.store.database import Database
 from tapekeeper.store.outages import add_outage
 from tests.observability.live.ledger_dates import date_back
@@ -24,6 +33,7 @@ if TYPE_CHECKING:
 DAYS: Final = 7
 HOUR: Final = 60 * MINUTE
 BITCOIN, ETHER, SOL, XRP = "BTC-PERPETUAL", "ETH-PERPETUAL", "SOL_USDC-PERPETUAL", "XRP_USDC-PERPETUAL"
+_OPTION_DAYS: Final = Window(parse_moment("2024-06-10", now=0), parse_moment("2024-06-12", now=0))
 _TOO_MANY: Final = {"kind": "too_many_requests", "from_request": 2, "to_request": 2}
 
 
@@ -38,7 +48,7 @@ def fill(url: str, simulator: Simulator) -> None:
     yesterday = now // MICROSECONDS_PER_DAY * MICROSECONDS_PER_DAY - MICROSECONDS_PER_DAY
     _with_holes_that_heal(desk, week, yesterday)
     _with_holes_that_stay(desk, week, yesterday)
-    _of_another_venue(desk, week)
+    _of_further_venues(desk, week)
     _with_work_left(desk, week)
     simulator.clear_faults()
     date_back(url)
@@ -75,13 +85,23 @@ def _with_holes_that_stay(desk: Desk, week: Window, yesterday: int) -> None:
     desk.check("all")
 
 
-def _of_another_venue(desk: Desk, week: Window) -> None:
-    """Everything of it is there."""
-    venue = BinanceUmSettings(rest_url=desk.simulator.base_url, weight_per_minute=1_000_000)
-    archive = BinanceArchiveSettings(url=desk.simulator.base_url)
-    with BackfillJob(desk.settings.model_copy(update={"binance_um": venue, "binance_archive": archive})) as job:
-        for dataset, resolution in ((BINANCE_UM_CANDLES, ONE_MINUTE), (BINANCE_UM_OPEN_INTEREST, Resolution(300))):
-            request = BackfillRequest(dataset, ("BTCUSDT",), week, resolution, keep_fresh=True)
+def _of_further_venues(desk: Desk, week: Window) -> None:
+    """Everything of them is there; the chains of options ended years ago."""
+    url = desk.simulator.base_url
+    venues = {
+        "binance_um": BinanceUmSettings(rest_url=url, weight_per_minute=1_000_000),
+        "binance_archive": BinanceArchiveSettings(url=url),
+        "cryptodatadownload": CryptoDataDownloadSettings(url=url, api_key=SecretStr("simulated-key")),
+    }
+    with BackfillJob(desk.settings.model_copy(update=venues)) as job:
+        for dataset, name, window, resolution in (
+            (BINANCE_UM_CANDLES, "BTCUSDT", week, ONE_MINUTE),
+            (BINANCE_UM_OPEN_INTEREST, "BTCUSDT", week, Resolution(300)),
+            (BINANCE_UM_AGG_TRADES, "BTCUSDT", week, Resolution(0)),
+            (BINANCE_UM_FUNDING_RATES, "BTCUSDT", week, Resolution(0)),
+            (CRYPTODATADOWNLOAD_OPTION_CANDLES, "ETH", _OPTION_DAYS, Resolution(0)),
+        ):
+            request = BackfillRequest(dataset, (name,), window, resolution, keep_fresh=window is week)
             run_id = job.start(job.plan(request), dataset.name)
             job.work(run_id)
             job.finish(run_id)
