@@ -13,6 +13,7 @@ from tapekeeper.cli.explain_words import words_of_lineage
 from tapekeeper.clock import (
     MICROSECONDS_PER_DAY,
     MICROSECONDS_PER_SECOND,
+    format_moment,
     from_microseconds,
     now_microseconds,
     parse_moment,
@@ -32,6 +33,8 @@ from tapekeeper.model.series import (
 from tapekeeper.model.window import Window
 from tapekeeper.quality.checks.check import Scope
 from tapekeeper.quality.checks.refetch import Refetch
+from tapekeeper.quality.job import QualityJob
+from tapekeeper.repair.job import RepairJob
 from tapekeeper.settings import (
     BinanceArchiveSettings,
     BinanceUmSettings,
@@ -41,10 +44,11 @@ from tapekeeper.settings import (
     QualitySettings,
     Settings,
 )
-from tapekeeper.store.database import connect
+from tapekeeper.store.database import Database, connect
 from tapekeeper.store.explanation import SeriesLineage, Verdict
 from tapekeeper.store.lineage import explain
 from tapekeeper.store.origins import Effect
+from tapekeeper.store.told import recount
 from tapekeeper.store.trade_gaps import open_untold_gap
 from tests.support.market import alarms, ask
 
@@ -220,6 +224,45 @@ def test_what_was_fetched_is_green(cursor: Cursor) -> None:
         assert alarms(cursor, dataset, window, now=NOW) == {}, dataset.name
     volumes = ask(cursor, "volume_agreement", TRADES, IN_A_FILE, now=NOW)
     assert (volumes.checked, volumes.found) == (1_440, 0)
+
+
+@pytest.mark.usefixtures("_fetched")
+@pytest.mark.parametrize(
+    ("dataset", "window"),
+    [(TRADES, Window(YESTERDAY.start + 5 * HOUR, YESTERDAY.start + 6 * HOUR)), (OPTIONS, TWO_OPTION_DAYS)],
+    ids=[TRADES.name, OPTIONS.name],
+)
+def test_what_was_never_told_is_found_by_a_check_and_fetched_by_a_repair(
+    settings: Settings, dataset: Dataset, window: Window
+) -> None:
+    def forget(cursor: Cursor) -> None:
+        cursor.execute(
+            "SELECT series_id FROM series WHERE dataset = %s AND resolution_seconds = 0 ORDER BY 1", (dataset.name,)
+        )
+        ((series_id,),) = cursor.fetchall()
+        cursor.execute(
+            """
+            WITH known AS (DELETE FROM told_windows WHERE series_id = %(series_id)s RETURNING window_start, window_end)
+            INSERT INTO told_windows
+            SELECT %(series_id)s, lower(piece), upper(piece)
+            FROM known CROSS JOIN LATERAL unnest(
+                tstzmultirange(tstzrange(window_start, window_end)) - tstzmultirange(tstzrange(%(start)s, %(end)s))
+            ) AS piece
+            """,
+            {"series_id": series_id, "start": window.as_datetimes()[0], "end": window.as_datetimes()[1]},
+        )
+        recount(cursor, series_id, window)
+
+    with closing(Database(settings.database.url.get_secret_value())) as database:
+        database.run(forget)
+    with QualityJob(settings) as checks:
+        typed = "/".join(map(format_moment, (window.start, window.end)))
+        request = checks.request([dataset.name], typed, ["untold", "row_counts"])
+        found = checks.run(request, f"untold {dataset.name}", by="test")
+        assert (found.gaps_opened, [result.found > 0 for result in found.results]) == (1, [True, True])
+        with RepairJob(settings) as repair:
+            assert repair.repair_open(by="test").repaired == 1
+        assert checks.run(request, f"told {dataset.name}", by="test").is_green
 
 
 REFETCHED = {
