@@ -15,7 +15,6 @@ from tapekeeper.store.archive_files import loaded_sha256
 if TYPE_CHECKING:
     from tapekeeper.backfill.offers import Archive
     from tapekeeper.backfill.worker_tools import WorkerTools
-    from tapekeeper.model.archive import ArchiveFile
     from tapekeeper.store.repair_claims import Claim
 
 _log = logging.getLogger(__name__)
@@ -25,7 +24,8 @@ def load_files(tools: WorkerTools, claim: Claim, archive: Archive, window: Windo
     """Load what the published files have of a window, one transaction for each file.
 
     A file that is not there, or not what its checksum says, tells nothing, and neither does one that was loaded
-    already: the gap stays as it is.
+    already: the gap stays as it is. Of one that was replaced since, all that was taken before is loaded again, or
+    nobody would ever notice what else has changed in it.
 
     Raises:
         RetryLater: the archive cannot be asked now; what came before is kept.
@@ -39,7 +39,10 @@ def load_files(tools: WorkerTools, claim: Claim, archive: Archive, window: Windo
             continue
         tools.about_to_fetch(RepairPurpose(claim.gap.series_id, part))
         try:
-            if _is_loaded(tools, claim, file, part):
+            kept = tools.database.run(partial(loaded_sha256, series_id=claim.gap.series_id, name=file.name))
+            if kept is not None and tools.archive().checksum(file) != kept.sha256:
+                part = Window(min(part.start, kept.window.start), max(part.end, kept.window.end))
+            elif kept is not None and kept.window.intersect(part) == part:
                 continue
             with tools.archive().fetch(file) as verified:
                 tools.database.run(
@@ -54,11 +57,3 @@ def load_files(tools: WorkerTools, claim: Claim, archive: Archive, window: Windo
                 )
         except ArchiveDefect as error:
             _log.warning("gap %d of %s: %s", claim.gap.gap_id, claim.instrument_name, error)
-
-
-def _is_loaded(tools: WorkerTools, claim: Claim, file: ArchiveFile, part: Window) -> bool:
-    """Tell whether all of a part was loaded from the very file that is published now."""
-    kept = tools.database.run(lambda cursor: loaded_sha256(cursor, claim.gap.series_id, file.name))
-    if kept is None or kept.window.intersect(part) != part:
-        return False
-    return tools.archive().checksum(file) == kept.sha256

@@ -76,7 +76,9 @@ class GapRepair:
         archive = offer.archive_of(claim.resolution, self._settings)
         in_files = gap.end if self._found_empty_at is not None else min(kept_from, gap.end)
         if archive is not None and gap.start < in_files:
-            load_files(self._tools, claim, archive, Window(gap.start, in_files), now=now)
+            # A trade that is missing may share the moment of the one after it, with which the window ends.
+            end = in_files if claim.gap.sequences is None else in_files + 1
+            load_files(self._tools, claim, archive, Window(gap.start, end), now=now)
         if claim.gap.sequences is None:
             return fetch_rows(self._tools, claim, self._settings, kept_from=kept_from)
         return fetch_agg_trades(self._tools, claim) if gap.start >= kept_from else NOTHING_FETCHED
