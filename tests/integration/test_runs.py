@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from tapekeeper.model.backfill import BackfillRequest, Chunk, RowCounts
+from tapekeeper.model.backfill import BackfillRequest, Chunk, PlannedChunk, RowCounts, Source
 from tapekeeper.model.series import DERIBIT_PERPETUAL_CANDLES
 from tapekeeper.model.window import Window
 from tapekeeper.store import runs
@@ -34,7 +34,8 @@ def run_id(database: Database) -> int:
     def make(cursor: Any) -> int:
         run_id = runs.create_run(cursor, "key", REQUEST)
         assert run_id is not None
-        runs.add_chunks(cursor, run_id, followed_series(cursor, WINDOW), CHUNKS)
+        chunks = [PlannedChunk(window, Source.REST) for window in CHUNKS]
+        runs.add_chunks(cursor, run_id, followed_series(cursor, WINDOW), chunks)
         return run_id
 
     return database.run(make)

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from tapekeeper.backfill.cut import cut
-from tapekeeper.backfill.landing import land, settle
+from tapekeeper.backfill.landing import land, make_room, settle
 from tapekeeper.backfill.offers import offer_of
 from tapekeeper.clock import now_microseconds
 from tapekeeper.errors import ArchiveDefect, FileAbsent, RequestRejected
@@ -111,6 +111,7 @@ class FileLoad:
         self._kept_from = self._offer.kept_from(now_microseconds())
         self._file = self._file_of_chunk()
         self._evidence: Mapping[str, object] = {"file": self._file.name}
+        self._is_sound = False
         self._opened: list[Gap] = []
 
     def run(self) -> RowCounts:
@@ -122,11 +123,12 @@ class FileLoad:
         """
         try:
             with self._tools.archive().fetch(self._file) as verified:
-                self._evidence = _evidence(self._file, verified.sha256)
+                self._evidence, self._is_sound = _evidence(self._file, verified.sha256), True
+                self._patiently(lambda cursor: make_room(cursor, self._dataset, self._chunk.window))
                 rows, holes = self._patiently(lambda cursor: self._write(cursor, verified))
         except ArchiveDefect as error:
             _log.warning("%s", error)
-            self._evidence = error.evidence
+            self._evidence, self._is_sound = error.evidence, False
             is_absent = isinstance(error, FileAbsent)
             rows = RowCounts()
             holes = self._patiently(lambda cursor: self._note_defect(cursor, is_absent=is_absent))
@@ -192,9 +194,10 @@ class FileLoad:
     def _open_gaps(self, cursor: Cursor) -> None:
         holes, series_id = self._holes(cursor), self._chunk.series_id
         if self._offer.step is None:
-            self._opened += open_candle_gaps(
-                cursor, series_id, holes, cause=Cause.ARCHIVE_DEFECT, by=_BY, evidence=self._evidence
-            )
+            # Nothing is wrong with a sound file of what the venue itself leaves out.
+            is_defect = not (self._is_sound and self._offer.leaves_out_for_good)
+            cause = Cause.ARCHIVE_DEFECT if is_defect else Cause.UNKNOWN
+            self._opened += open_candle_gaps(cursor, series_id, holes, cause=cause, by=_BY, evidence=self._evidence)
             return
         for hole in holes:
             gap = open_untold_gap(cursor, series_id, hole, cause=Cause.ARCHIVE_DEFECT, by=_BY, evidence=self._evidence)

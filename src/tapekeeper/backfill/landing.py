@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from tapekeeper.model.gap import Cause
 from tapekeeper.model.series import BINANCE_UM_AGG_TRADES, CRYPTODATADOWNLOAD_OPTION_CANDLES
-from tapekeeper.store.agg_trades import settle_window, write_agg_trades
+from tapekeeper.store.agg_trades import ensure_days, settle_window, write_agg_trades
 from tapekeeper.store.grid_rows import table_named, write_rows
 from tapekeeper.store.option_chain import write_chain
 from tapekeeper.store.series_lock import lock_series
@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     from tapekeeper.model.option_candle import OptionCandles
     from tapekeeper.model.series import Dataset
     from tapekeeper.model.window import Window
+
+
+def make_room(cursor: Cursor, dataset: Dataset, window: Window) -> None:
+    """Make the partitions of a window, in a transaction of its own: whoever makes one lets others wait for its end."""
+    if dataset == BINANCE_UM_AGG_TRADES:
+        ensure_days(cursor, window)
 
 
 def land(cursor: Cursor, dataset: Dataset, series_id: int, window: Window, rows: Rows, *, source: str) -> RowCounts:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tapekeeper.backfill.file_load import write_file
+from tapekeeper.backfill.landing import make_room
 from tapekeeper.errors import ArchiveDefect
 from tapekeeper.model.window import Window
 from tapekeeper.repair.fetched import RepairPurpose
@@ -44,6 +45,7 @@ def load_files(tools: WorkerTools, claim: Claim, archive: Archive, window: Windo
                 part = Window(min(part.start, kept.window.start), max(part.end, kept.window.end))
             elif kept is not None and kept.window.intersect(part) == part:
                 continue
+            tools.database.run(partial(make_room, dataset=claim.dataset, window=part))
             with tools.archive().fetch(file) as verified:
                 tools.database.run(
                     partial(
