@@ -39,11 +39,11 @@ _STALEST: Final = """
 SELECT
     dataset AS "Dataset",
     instrument AS "Instrument",
-    extract(epoch FROM now() - coalesce(accounted_until, last_event_time))::double precision AS "Behind",
+    extract(epoch FROM now() - coalesce(accounted_until, told_until, last_event_time))::double precision AS "Behind",
     extract(epoch FROM now() - last_event_time)::double precision AS "Newest row",
     extract(epoch FROM expires_at - now())::double precision AS "Expires in"
 FROM live_series
-WHERE followed_since <= $__timeTo() AND (accounted_until IS NOT NULL OR resolution_seconds > 0)
+WHERE followed_since <= $__timeTo() AND (coalesce(accounted_until, told_until) IS NOT NULL OR resolution_seconds > 0)
 ORDER BY "Behind" DESC NULLS FIRST
 LIMIT 20
 """

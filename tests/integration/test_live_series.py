@@ -85,6 +85,24 @@ def test_only_quotes_are_known_beyond_their_newest_row(cursor: Cursor) -> None:
     assert shown(cursor, "ETH-TRADES") == [(True, "2:00:00", None)]
 
 
+def test_what_a_venue_is_asked_for_is_known_up_to_where_it_was_told(cursor: Cursor) -> None:
+    followed(cursor, "BTCUSDT", dataset="binance_um.agg_trades", expires_in=None)
+    told = "SELECT now() - told_until FROM live_series WHERE instrument = 'BTCUSDT'"
+    cursor.execute(told)
+    assert cursor.fetchall() == [(None,)]
+    cursor.execute(
+        """
+        INSERT INTO told_windows
+        SELECT series_id, now() - age * interval '1 hour', now() - age * interval '30 minutes'
+        FROM live_series, generate_series(1, 2) AS age
+        WHERE instrument = 'BTCUSDT'
+        """
+    )
+    cursor.execute("SET LOCAL ROLE tapekeeper_reader")
+    cursor.execute(told)
+    assert [str(age) for (age,) in cursor.fetchall()] == ["0:30:00"]
+
+
 @pytest.mark.parametrize(
     "ended", [{"expires_in": "-1 second"}, {"delisted_in": "-1 second"}, {"followed_for": "-1 second"}]
 )

@@ -117,6 +117,28 @@ COMMENT ON COLUMN coverage.untold IS 'pieces of the day that are followed and we
 COMMENT ON COLUMN coverage.untold_lost IS 'those of them that gaps say will never be told; each is one of what is lost';
 COMMENT ON COLUMN series_totals.accounted_until IS 'up to where the followed seconds are accounted, where seconds count; up to where anything is expected, where windows are told';
 
+CREATE OR REPLACE VIEW live_series AS
+SELECT
+    series.series_id,
+    series.dataset,
+    instruments.name AS instrument,
+    instruments.currency,
+    series.resolution_seconds,
+    still_followed.since AS followed_since,
+    instruments.expires_at,
+    total.last_event_time,
+    CASE WHEN series.dataset LIKE '%\_quotes' THEN total.accounted_until END AS accounted_until,
+    told.told_until
+FROM (SELECT series_id, min(window_start) AS since FROM followed WHERE window_end IS NULL GROUP BY series_id) AS still_followed
+JOIN series USING (series_id)
+JOIN instruments USING (instrument_id)
+LEFT JOIN series_totals AS total USING (series_id)
+CROSS JOIN LATERAL (
+    SELECT max(window_end) AS told_until FROM told_windows WHERE told_windows.series_id = series.series_id
+) AS told
+WHERE (instruments.expires_at IS NULL OR instruments.expires_at > now())
+    AND (instruments.delisted_at IS NULL OR instruments.delisted_at > now());
+
 ALTER TABLE backfill_chunks
     ADD COLUMN source text NOT NULL DEFAULT 'rest' CHECK (source IN ('rest', 'archive'));
 COMMENT ON COLUMN backfill_chunks.source IS 'where the rows are fetched from';
