@@ -24,7 +24,7 @@ from tapekeeper.quality.ledger import record_holes
 from tapekeeper.store.database import Database
 from tests.support.processes import ended, wait_for
 from tests.support.simulator import Simulator
-from tests.support.truth import held_candles, one_value, true_candles
+from tests.support.truth import held_candles, one_value, query, true_candles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,6 +36,7 @@ LIVE_DAG = "deribit_perpetual_candles_live"
 QUALITY_DAG = "quality_daily"
 REPAIR_DAG = "gap_repair"
 BINANCE_DAG = "binance_um_candles"
+OPTIONS_DAG = "cryptodatadownload_option_candles"
 LISTING_DAG = "instrument_sync"
 INSTRUMENTS = ("BTC-PERPETUAL", "ETH-PERPETUAL")
 PROJECT = Path(__file__).parents[2]
@@ -76,7 +77,9 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
 @pytest.fixture(scope="module")
 def client(installation: Installation) -> Iterator[AirflowClient]:
     with closing(installation.client()) as client:
-        wait_for(lambda: {DAG, LIVE_DAG, QUALITY_DAG, REPAIR_DAG, BINANCE_DAG, LISTING_DAG} <= client.dag_ids())
+        wait_for(
+            lambda: {DAG, LIVE_DAG, QUALITY_DAG, REPAIR_DAG, BINANCE_DAG, OPTIONS_DAG, LISTING_DAG} <= client.dag_ids()
+        )
         client.pause(DAG, paused=False)
         yield client
 
@@ -235,6 +238,37 @@ def test_one_dag_fetches_what_is_asked_for_and_keeps_fresh_by_the_clock(client: 
     client.pause(BINANCE_DAG, paused=True)
     held = "SELECT count(*) FROM candles JOIN series USING (series_id) WHERE dataset = 'binance_um.candles'"
     assert one_value(url, held) >= 240
+
+
+def test_a_used_up_hour_of_calls_gives_the_slot_back_and_no_day_is_asked_for_twice(
+    client: AirflowClient, url: str, venue: Simulator
+) -> None:
+    # An hour of some seconds, with so few calls that the days use up several of them.
+    venue.set_cryptodatadownload_limits(calls=4, window_seconds=12)
+    client.pause(OPTIONS_DAG, paused=False)
+    client.trigger(OPTIONS_DAG, "throttled", {"instruments": ["ETH"], "start": "2024-03-01", "end": "2024-03-13"})
+    wait_for(
+        lambda: client.task_states(OPTIONS_DAG, "throttled").get("backfill[0]") == "up_for_reschedule", seconds=300
+    )
+    venue.set_cryptodatadownload_limits(calls=100_000, window_seconds=3_600)
+    wait_for(lambda: client.run_state(OPTIONS_DAG, "throttled") in {"success", "failed"}, seconds=300)
+    assert client.run_state(OPTIONS_DAG, "throttled") == "success"
+    summary = client.xcom(OPTIONS_DAG, "throttled", "summary", "return_value")
+    assert (summary["chunks_done"], summary["chunks_failed"]) == (12, 0)
+    tasks = client._ask("GET", f"dags/{OPTIONS_DAG}/dagRuns/throttled/taskInstances")["task_instances"]
+    assert {task["try_number"] for task in tasks if task["state"] == "success"} == {1}, "waiting uses up no try"
+    client.pause(OPTIONS_DAG, paused=True)
+    answered = """
+        SELECT parameters->>'date', count(*) FILTER (WHERE outcome = 'ok'), count(*) FILTER (WHERE status = 429) > 0
+        FROM api_requests WHERE venue = 'cryptodatadownload' AND parameters ? 'date' GROUP BY 1
+    """
+    days = query(url, answered)
+    assert {times for _, times, _ in days} == {1}
+    assert len(days) == 12
+    assert any(was_refused for *_, was_refused in days)
+    start, end = (parse_moment(day, now=0) // 1_000 for day in ("2024-03-01", "2024-03-13"))
+    truth = venue.truth("cryptodatadownload/option_candles", currency="ETH", start=start, end=end)
+    assert one_value(url, "SELECT count(*) FROM option_candles") == len(truth["symbol"]) > 1_000
 
 
 def test_the_lists_of_instruments_follow_the_venues(client: AirflowClient, url: str) -> None:
