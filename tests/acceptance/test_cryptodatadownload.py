@@ -1,4 +1,7 @@
-"""Option dailies from end to end: what lands is the truth, no day is asked for twice, the hourly window is sat out."""
+"""Option dailies from end to end: no day is asked for twice, the hourly window is sat out, the list is compared.
+
+What holds for every venue is in `venues/`.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +21,6 @@ DATASET = "cryptodatadownload.option_candles"
 OHLC = "v1/data/ohlc/deribit/options"
 GENEROUS = {"calls": 100_000, "window_seconds": 3_600}
 COLUMNS = ("open", "high", "low", "close", "volume")
-STORM: list[dict[str, Any]] = [
-    {"kind": kind, "probability": 0.1, "service": "cryptodatadownload", "method": OHLC}
-    for kind in ("server_error", "cut", "truncated", "malformed", "wrong_window", "duplicated_rows", "number_forms")
-]
 
 
 @pytest.fixture
@@ -75,26 +74,16 @@ def answered_days(url: str) -> dict[str, int]:
     return dict(query(url, asked, OHLC))
 
 
-def test_what_lands_through_a_storm_equals_the_truth_and_again_nothing_changes(
-    settings: dict[str, str], database_url: str, simulator: Simulator
-) -> None:
-    window = ("2024-02-20", "2024-03-15")
-    simulator.set_faults(STORM)
-    summary = backfill(settings, *window)
+def test_the_summary_tells_how_many_options_of_the_list_are_held(settings: dict[str, str], database_url: str) -> None:
+    summary = backfill(settings, "2024-03-01", "2024-03-03")
     total, symbols = summary["totals"][DATASET], summary["symbols"]
-    assert (total["state"], total["chunks_done"]) == ("done", 24)
-    assert total["requests"] > 24, "the storm was felt"
+    assert (total["state"], total["chunks_done"]) == ("done", 2)
     assert summary["records_per_second"] > 0
-    simulator.clear_faults()
     rows = held(database_url)
-    assert rows == told(simulator, *window)
-    assert total["inserted"] == len(rows) > 24 * 100
+    assert total["inserted"] == len(rows) > 200
     assert symbols["held"] == len({row[0] for row in rows})
     assert symbols["missing"] == symbols["available"] - symbols["held"] > 0
     assert len(symbols["examples"]) == 10
-    versions = query(database_url, "SELECT xmin, ctid::text FROM option_candles ORDER BY 2")
-    assert backfill(settings, *window, "--full-refresh")["totals"][DATASET]["unchanged"] == len(rows)
-    assert query(database_url, "SELECT xmin, ctid::text FROM option_candles ORDER BY 2") == versions
     assert one_value(database_url, "SELECT count(*) FROM cryptodatadownload_options_daily") == len(rows)
 
 
@@ -124,27 +113,6 @@ def test_the_hourly_window_is_waited_out_and_no_day_is_asked_for_twice(
     again = backfill(settings, "2024-03-01", "2024-03-21")
     assert again["totals"][DATASET]["requests"] == 0
     assert sum(answered_days(database_url).values()) == 20
-
-
-@pytest.mark.parametrize(
-    ("arguments", "changes", "sentence"),
-    [
-        (["--currency", "DOGE"], {}, "has no options of 'DOGE': type a currency as it writes it, BTC or ETH"),
-        (["--currency", ","], {}, "no instrument is chosen: choose at least one, such as ETH"),
-        (["--currency", "ETH", "--start", "soon"], {}, "type a UTC time such as"),
-        (
-            ["--currency", "ETH"],
-            {"TAPEKEEPER_CRYPTODATADOWNLOAD_API_KEY": "another-key"},
-            "Invalid token.; set TAPEKEEPER_CRYPTODATADOWNLOAD_API_KEY",
-        ),
-    ],
-)
-def test_a_wrong_question_is_answered_with_what_to_type(
-    settings: dict[str, str], arguments: list[str], changes: dict[str, str], sentence: str
-) -> None:
-    _, errors = run_tapekeeper(["backfill", "options", *arguments], {**settings, **changes}, exit_code=2)
-    assert sentence in " ".join(errors.split())
-    assert "another-key" not in errors
 
 
 def test_without_a_key_nothing_is_asked(settings: dict[str, str], simulator: Simulator) -> None:
