@@ -12,7 +12,8 @@ import pytest
 from tapekeeper.clock import MICROSECONDS_PER_DAY, from_microseconds
 from tapekeeper.errors import Stop
 from tapekeeper.http.request_log import RequestRecord
-from tapekeeper.model.backfill import Chunk
+from tapekeeper.model.backfill import Chunk, Source
+from tapekeeper.model.resolution import Resolution
 from tapekeeper.model.window import Window
 from tapekeeper.store.api_requests import ApiRequestLog
 from tapekeeper.store.database import Database
@@ -58,7 +59,8 @@ def kept(database: Database) -> list[tuple[Any, ...]]:
 def test_requests_of_two_days_land_in_partitions_with_their_chunk(database: Database) -> None:
     log = ApiRequestLog(database)
     log.record(record(START - 1))
-    log.purpose = Chunk(7, 3, "BTC-PERPETUAL", Window(START, START + 60_000_000), 1)
+    window = Window(START, START + 60_000_000)
+    log.purpose = Chunk(7, 3, "BTC-PERPETUAL", window, attempts=1, resolution=Resolution(60), source=Source.REST)
     log.record(record(START, status=None))
     assert kept(database) == [
         (from_microseconds(START - 1), 200, "ok", "BTC-PERPETUAL", None, None, None),

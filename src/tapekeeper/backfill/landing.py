@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
+from tapekeeper.clock import MICROSECONDS_PER_DAY, now_microseconds
+from tapekeeper.model.backfill import RowCounts
 from tapekeeper.model.gap import Cause
 from tapekeeper.model.series import BINANCE_UM_AGG_TRADES, CRYPTODATADOWNLOAD_OPTION_CANDLES
 from tapekeeper.store.agg_trades import ensure_days, settle_window, write_agg_trades
@@ -18,10 +20,12 @@ if TYPE_CHECKING:
 
     from tapekeeper.model.agg_trade import AggTrades
     from tapekeeper.model.answer import Rows
-    from tapekeeper.model.backfill import RowCounts
     from tapekeeper.model.option_candle import OptionCandles
     from tapekeeper.model.series import Dataset
     from tapekeeper.model.window import Window
+
+EMPTY_DAY_IS_BELIEVED_AFTER: Final = 7 * MICROSECONDS_PER_DAY
+"""A day of a chain that is not published yet is answered like one that has nothing: so long it is asked for again."""
 
 
 def make_room(cursor: Cursor, dataset: Dataset, window: Window) -> None:
@@ -39,6 +43,8 @@ def land(cursor: Cursor, dataset: Dataset, series_id: int, window: Window, rows:
     if dataset == BINANCE_UM_AGG_TRADES:
         return write_agg_trades(cursor, series_id, cast("AggTrades", rows), source=source)
     if dataset == CRYPTODATADOWNLOAD_OPTION_CANDLES:
+        if not len(rows) and window.end > now_microseconds() - EMPTY_DAY_IS_BELIEVED_AFTER:
+            return RowCounts()
         return write_chain(cursor, series_id, window, cast("OptionCandles", rows), source=source)
     return write_rows(cursor, table_named(dataset.table), series_id, rows, source=source)
 
