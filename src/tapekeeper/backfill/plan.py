@@ -50,7 +50,7 @@ def make_plan(
                 f"{instrument.name} is a {instrument.kind}, and {request.dataset.name} holds only instruments of the "
                 f"kind {request.dataset.instrument_kind}: take it out"
             )
-    parts = [(instrument, _by_interval(tools, request, instrument, now)) for instrument in instruments]
+    parts = [(instrument, _by_interval(tools, request, instrument, now, tries)) for instrument in instruments]
     return BackfillPlan(
         request=request,
         instruments=database.run(
@@ -87,14 +87,16 @@ def _believed(ask: Callable[[], Told], tries: int) -> Told:
 
 
 def _by_interval(
-    tools: WorkerTools, request: BackfillRequest, instrument: Instrument, now: int
+    tools: WorkerTools, request: BackfillRequest, instrument: Instrument, now: int, tries: int
 ) -> list[BackfillRequest]:
     """Return the request for each interval that the instrument had: one, where the resolution was asked for."""
     if not offer_of(request.dataset).has_schedules:
         return [request]
     life = instrument.life(now)
     window = request.window.intersect(life) if life else None
-    stretches = tools.schedule_venue().schedule(instrument, window) if window else ()
+    if window is None:
+        return []
+    stretches = _believed(partial(tools.schedule_venue().schedule, instrument, window), tries)
     return [
         replace(
             request,
