@@ -44,7 +44,7 @@ def _request_options(command: Callable[..., Any]) -> Callable[..., Any]:
             required=True,
             help="Names as the venue writes them, with commas between: BTC-PERPETUAL,ETH-PERPETUAL.",
         ),
-        click.option("--start", required=True, help="First moment in UTC: 2018-08-14 or 2018-08-14T12:30Z."),
+        click.option("--start", required=True, help="First moment in UTC: 2018-08-14, 2018-08-14T12:30Z, 7 days ago."),
         click.option("--end", default="now", show_default=True, help="Last moment in UTC, itself left out."),
         click.option("--resolution", default="1", show_default=True, help="As Deribit writes it: 1, 5, 60, 1D."),
         click.option(
