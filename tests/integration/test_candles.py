@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tapekeeper.clock import from_microseconds
+from tapekeeper.errors import InvariantBroken
 from tapekeeper.model.answer import RejectedRow
 from tapekeeper.model.backfill import RowCounts
 from tapekeeper.model.candle import Candles
@@ -68,6 +69,22 @@ def test_every_double_comes_back_bit_for_bit(database: Database, series_id: int)
 def test_a_trade_count_is_kept(database: Database, series_id: int) -> None:
     write(database, series_id, replace(some_candles(START, 3), trade_count=np.array([0, 7, 2_000_000_000])))
     assert rows(database, "SELECT trade_count FROM candles ORDER BY open_time") == [(0,), (7,), (2_000_000_000,)]
+
+
+def test_what_cannot_be_written_is_refused_by_name(database: Database, series_id: int) -> None:
+    candles = some_candles(START, 3)
+    told_badly = {
+        "trade_count cannot be written as integer: 3000000000 does not fit": {
+            "trade_count": np.array([0, 7, 3_000_000_000])
+        },
+        "open is missing": {"open": np.array([1.0, np.nan, 1.0])},
+        "close holds NaN or infinity": {"close": np.array([1.0, np.inf, 1.0])},
+        "open_time 7 is no moment of this century in microseconds": {"open_time": np.array([7, START, START + MINUTE])},
+    }
+    for message, columns in told_badly.items():
+        with pytest.raises(InvariantBroken, match=message):
+            write(database, series_id, replace(candles, **columns))
+    assert not rows(database, "SELECT FROM candles")
 
 
 def test_the_account_counts_what_was_really_inserted(database: Database, series_id: int) -> None:

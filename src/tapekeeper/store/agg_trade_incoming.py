@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from tapekeeper.clock import EPOCH, MICROSECONDS_PER_DAY, from_microseconds
 from tapekeeper.store.arrays import array_of
-from tapekeeper.store.binary_copy import Column, Kind, encode
+from tapekeeper.store.binary_copy import Column, Kind, copy_rows, encode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -129,23 +128,18 @@ class IncomingAggTrades:
         cursor.execute(_ANY_HELD, self._known)
         if cursor.fetchone() == (True,):
             return self._merge(cursor, source)
-        self._copy(cursor, "agg_trades")
+        copy_rows(cursor, "agg_trades", _COLUMNS, self._encoded)
         return Written({day.day: day.rows for day in self.days}, {})
 
     def _merge(self, cursor: Cursor, source: str) -> Written:
         # The transaction may have merged other trades before.
         cursor.execute("TRUNCATE incoming_agg_trades")
-        self._copy(cursor, "incoming_agg_trades")
+        copy_rows(cursor, "incoming_agg_trades", _COLUMNS, self._encoded)
         cursor.execute(_TAKE_OUT, {**self._known, "source": source})
         replaced = cursor.fetchall()
         cursor.execute(_PUT_IN, self._known)
         moved_from = tuple(day for day, _, is_moved in replaced if is_moved)
         return Written(dict(cursor.fetchall()), {day: rows for day, rows, _ in replaced}, moved_from)
-
-    def _copy(self, cursor: Cursor, table: str) -> None:
-        statement = f"COPY {table} ({_NAMES}) FROM STDIN (FORMAT binary)"
-        # In one piece: between two of them the thread would wait for its turn to compute.
-        cursor.copy_expert(statement, io.BytesIO(self._encoded), size=len(self._encoded))
 
 
 def ensure_partitions(cursor: Cursor, days: Sequence[date]) -> None:

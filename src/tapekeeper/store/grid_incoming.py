@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from tapekeeper.clock import MICROSECONDS_PER_SECOND, from_microseconds
+from tapekeeper.clock import from_microseconds
 from tapekeeper.store.arrays import array_of
+from tapekeeper.store.binary_copy import Column, Kind, copy_rows, encode
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -18,14 +18,6 @@ if TYPE_CHECKING:
     from tapekeeper.model.answer import Rows
     from tapekeeper.model.candle import Int64Column
     from tapekeeper.store.grid_rows import GridTable
-
-_POSTGRESQL_EPOCH: Final = 946_684_800 * MICROSECONDS_PER_SECOND
-"""2000-01-01, where PostgreSQL's binary timestamps begin."""
-_COPY_HEADER: Final = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
-_COPY_TRAILER: Final = b"\xff\xff"
-_DOUBLE: Final = ">f8"
-_INTEGER: Final = ">i4"
-_MOMENT: Final = ">i8"
 
 _ANY_HELD: Final = """
     SELECT EXISTS (
@@ -89,17 +81,18 @@ class Incoming:
     """Rows on their way into their table; `series` is the id of all of them, or one for each of the n rows."""
 
     def __init__(self, table: GridTable, series: int | Int64Column, rows: Rows) -> None:
+        """Raises InvariantBroken: a value cannot be written; the message names the column."""
         self._table = table
-        whole = {name: getattr(rows, name) for name in table.counts}
-        columns: dict[str, tuple[str, object]] = {
-            "series_id": (_INTEGER, series),
-            table.time: (_MOMENT, rows.moments - _POSTGRESQL_EPOCH),
-            **{name: (_MOMENT, getattr(rows, name) - _POSTGRESQL_EPOCH) for name in table.exact},
-            **{name: (_DOUBLE, getattr(rows, name)) for name in (*table.numbers, *table.optional)},
-            **{name: (_INTEGER, values) for name, values in whole.items() if values is not None},
-        }
-        self._columns = tuple(columns)
-        self._encoded = _encode(columns, len(rows))
+        self._columns = (
+            Column("series_id", Kind.INTEGER),
+            Column(table.time, Kind.TIMESTAMP),
+            *(Column(name, Kind.TIMESTAMP) for name in table.exact),
+            *(Column(name, Kind.DOUBLE) for name in table.numbers),
+            *(Column(name, Kind.DOUBLE, nullable=True) for name in table.optional),
+            *(Column(name, Kind.INTEGER) for name in table.counts if getattr(rows, name) is not None),
+        )
+        told = [getattr(rows, column.name) for column in self._columns[2:]]
+        self._encoded = encode(self._columns, [np.full(len(rows), series), rows.moments, *told])
         first, last = (from_microseconds(int(rows.moments[position])) for position in (0, -1))
         self._extent = {"series": array_of(np.unique(series).tolist()), "first": first, "last": last}
 
@@ -110,7 +103,7 @@ class Incoming:
 
     def copy(self, cursor: Cursor) -> None:
         """Copy the rows into their table, where a row that is held already is an error."""
-        self._copy(cursor, self._table.name)
+        copy_rows(cursor, self._table.name, self._columns, self._encoded)
 
     def merge(self, cursor: Cursor, *, source: str) -> list[ChangedDay]:
         """Insert what is new, update what differs, leave the rest alone; what is updated goes to `corrections`."""
@@ -118,21 +111,16 @@ class Incoming:
         cursor.execute(f"SELECT EXISTS (SELECT FROM {self._table.incoming})")  # noqa: S608 (a name of ours)
         if cursor.fetchone() == (True,):
             cursor.execute(f"TRUNCATE {self._table.incoming}")
-        self._copy(cursor, self._table.incoming)
+        copy_rows(cursor, self._table.incoming, self._columns, self._encoded)
         cursor.execute(_merge_statement(self._table), {**self._extent, "source": source})
         return [ChangedDay(*row) for row in cursor.fetchall()]
-
-    def _copy(self, cursor: Cursor, name: str) -> None:
-        statement = f"COPY {name} ({', '.join(self._columns)}) FROM STDIN (FORMAT binary)"
-        cursor.copy_expert(statement, io.BytesIO(self._encoded))
 
 
 def _merge_statement(table: GridTable) -> str:
     """Return the statement; what is not told of a row that is held stays as it is, and is no difference."""
     told = {
         **{name: f"incoming.{name}" for name in (*table.exact, *table.numbers)},
-        **{name: f"coalesce(nullif(incoming.{name}, 'NaN'), held.{name})" for name in table.optional},
-        **{name: f"coalesce(incoming.{name}, held.{name})" for name in table.counts},
+        **{name: f"coalesce(incoming.{name}, held.{name})" for name in (*table.optional, *table.counts)},
     }
     return _MERGE.format(
         name=table.name,
@@ -145,16 +133,3 @@ def _merge_statement(table: GridTable) -> str:
         values_after=", ".join(f"'{name}', {name}" for name in told),
         set_values=", ".join(f"{name} = coalesce(excluded.{name}, held_by_now.{name})" for name in told),
     )
-
-
-def _encode(columns: dict[str, tuple[str, object]], length: int) -> bytes:
-    """Return rows in PostgreSQL's binary COPY format: one numpy record per row, all columns of fixed width."""
-    fields = [("count", ">i2")]
-    for name, (kind, _) in columns.items():
-        fields += [(f"{name}_size", _INTEGER), (name, kind)]
-    records = np.zeros(length, dtype=fields)
-    records["count"] = len(columns)
-    for name, (kind, values) in columns.items():
-        records[f"{name}_size"] = np.dtype(kind).itemsize
-        records[name] = values
-    return _COPY_HEADER + records.tobytes() + _COPY_TRAILER

@@ -118,14 +118,16 @@ def write_rows(cursor: Cursor, table: GridTable, series_id: int, rows: Rows, *, 
 
     The same rows written twice change none. Of every row that is updated `corrections` keeps what it was, what it is
     now, and the source that told it. The cursor's connection needs `INCOMING_GRID_TABLES`.
+
+    Raises:
+        InvariantBroken: a value cannot be written; the message names the column.
     """
     if not len(rows):
         return RowCounts()
     # Everything that can be done before others have to wait for the lock is done before it.
     incoming = Incoming(table, series_id, rows)
     lock_series(cursor, series_id)
-    # What a row does not tell is not a number, which the table itself must never hold.
-    days = None if table.optional else _add(cursor, series_id, rows, incoming)
+    days = _add(cursor, series_id, rows, incoming)
     if days is None:
         days = incoming.merge(cursor, source=source)
     _account(cursor, series_id, [day for day in days if day.inserted])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -16,7 +15,7 @@ from tapekeeper.model.quote import Quote
 from tapekeeper.model.series import DERIBIT_OPTION_QUOTES, DERIBIT_OPTION_TRADES, Dataset
 from tapekeeper.model.trade import Trade
 from tapekeeper.store.arrays import array_of
-from tapekeeper.store.binary_copy import Column, Kind, encode
+from tapekeeper.store.binary_copy import Column, Kind, copy_rows, encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -232,7 +231,7 @@ def _add(cursor: Cursor, table: _TickTable, encoded: bytes) -> bool:
     """Add rows of which none is held, twice as fast as merging them; return False, with nothing done, if one is."""
     cursor.execute("SAVEPOINT add_ticks")
     try:
-        _copy(cursor, table.name, table, encoded)
+        copy_rows(cursor, table.name, table.columns, encoded)
     except psycopg2.errors.UniqueViolation:
         cursor.execute("ROLLBACK TO SAVEPOINT add_ticks")
         return False
@@ -242,16 +241,10 @@ def _add(cursor: Cursor, table: _TickTable, encoded: bytes) -> bool:
 
 def _merge(cursor: Cursor, table: _TickTable, encoded: bytes) -> list[_Gain]:
     """Insert the rows that are not held."""
-    _copy(cursor, f"incoming_{table.name}", table, encoded)
+    copy_rows(cursor, f"incoming_{table.name}", table.columns, encoded)
     columns = ", ".join(column.name for column in table.columns)
     cursor.execute(_MERGE.format(table=table.name, columns=columns, sequence=table.sequence))
     return [_Gain(*row) for row in cursor.fetchall()]
-
-
-def _copy(cursor: Cursor, target: str, table: _TickTable, encoded: bytes) -> None:
-    columns = ", ".join(column.name for column in table.columns)
-    # In one piece: between two of them the thread would wait for its turn to compute.
-    cursor.copy_expert(f"COPY {target} ({columns}) FROM STDIN (FORMAT binary)", io.BytesIO(encoded), size=len(encoded))
 
 
 def _gains(keys: npt.NDArray[np.int64]) -> list[_Gain]:
