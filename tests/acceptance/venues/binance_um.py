@@ -120,8 +120,9 @@ def lacking_candles(_: Simulator) -> Lack:
 
 def lacking_open_interest(_: Simulator) -> Lack:
     gone = [yesterday() + 300_000 * period for period in (100, 101, 102)]
-    fault = {"kind": "omitted_periods", "dataset": "open_interest", "instrument": "SOLUSDT", "times": gone}
-    return Lack([fault], missing=3, command=command(BINANCE_UM_OPEN_INTEREST, "SOLUSDT", 3))
+    fault = {"kind": "omitted_periods", "dataset": "open_interest", "instrument": "BTCUSDT", "times": gone}
+    # So busy that no period is left out because it was quiet.
+    return Lack([fault], missing=3, command=command(BINANCE_UM_OPEN_INTEREST, "BTCUSDT", 3))
 
 
 def lacking_agg_trades(simulator: Simulator) -> Lack:

@@ -47,7 +47,7 @@ def lack(_: Simulator) -> Lack:
     # The same rows in the answer about a day and in the one about an option; how many of them lie between the first and
     # the last day of their options is the world's affair.
     fault = {"kind": "left_out_rows", "service": "cryptodatadownload", "method": OHLC, "fraction": 0.004}
-    return Lack([fault], missing=1, command=COMMAND)
+    return Lack([fault], missing=1, command=COMMAND, is_all_that_is_missing=False)
 
 
 def used_up(simulator: Simulator) -> None:

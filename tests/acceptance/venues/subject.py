@@ -35,6 +35,8 @@ class Lack:
     """How many rows; the venue may lack more by itself."""
     command: tuple[str, ...]
     """What a person types to ask for all of it."""
+    is_all_that_is_missing: bool = True
+    """Nothing is left out at the edges, where nobody can know that it is missing."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@
    the truth row by row.
 2. The same again, by full refresh, writes no row; without it nothing is asked for that was told.
 3. Killed in the middle and started again, everything is there once.
-4. What the venue lacks is found by the checks, asked for twice, and then explained; no day stays red.
+4. What the venue lacks is found by the checks, asked for twice, and then explained; no day stays red. What it tells
+   later after all is brought by a repair.
 5. A ban, or a window of calls that is used up, stops every process, and none asks before it is over.
 6. A wrong question is answered with what to type.
 """
@@ -136,6 +137,23 @@ def test_4_what_the_venue_lacks_is_found_asked_for_twice_and_then_explained(scen
     assert {len(looks) for (looks,) in evidence} == {2}
     assert scene.red_days() == 0
     assert scene.check().is_green
+
+
+@of_every_dataset
+def test_4_what_the_venue_tells_later_after_all_is_brought_by_a_repair(scene: Scene) -> None:
+    lack = scene.subject.lack(scene.simulator)
+    scene.simulator.set_faults(lack.faults)
+    scene.backfill(lack.command)
+    scene.check()
+    assert one_value(scene.url, "SELECT sum(missing) FROM data_gaps WHERE closed_at IS NULL") >= lack.missing
+    scene.simulator.clear_faults()
+    scene.repair(permanent_after_hours=24)
+    assert one_value(scene.url, "SELECT count(*) FROM data_gaps WHERE state <> 'repaired'") == 0
+    gaps, receipts = (one_value(scene.url, f"SELECT count(*) FROM {name}") for name in ("data_gaps", "repair_receipts"))
+    assert receipts == gaps
+    if lack.is_all_that_is_missing:
+        scene.assert_all_is_true()
+    assert scene.red_days() == 0
 
 
 @contextmanager
