@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from tapekeeper.clock import EPOCH, MICROSECONDS_PER_DAY, from_microseconds
-from tapekeeper.store.arrays import array_of
+from tapekeeper.clock import from_microseconds
 from tapekeeper.store.binary_copy import Column, Kind, copy_rows, encode
+from tapekeeper.store.day_extents import day_extents
+from tapekeeper.store.partitions import ensure_partitions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from datetime import date
 
     from psycopg2.extensions import cursor as Cursor
@@ -77,15 +78,6 @@ _PUT_IN: Final = f"""
 """  # noqa: S608 (made of constants of this module)
 
 
-class GivenDay(NamedTuple):
-    """The given trades of one UTC day; times in microseconds since 1970."""
-
-    day: date
-    rows: int
-    first: int
-    last: int
-
-
 class Written(NamedTuple):
     """What a write did, by UTC day."""
 
@@ -119,12 +111,12 @@ class IncomingAggTrades:
             "from": from_microseconds(int(trades.event_time[0])) - _SLACK,
             "to": from_microseconds(int(trades.event_time[-1])) + _SLACK,
         }
-        self.days = _days_of(trades)
+        self.days = day_extents(trades.event_time)
         self.last_id = int(trades.agg_trade_id[-1])
 
     def write(self, cursor: Cursor, *, source: str) -> Written:
         """Insert what is new, replace what differs, leave the rest alone. The caller holds the lock of the series."""
-        ensure_partitions(cursor, [day.day for day in self.days])
+        ensure_partitions(cursor, "agg_trades", [day.day for day in self.days])
         cursor.execute(_ANY_HELD, self._known)
         if cursor.fetchone() == (True,):
             return self._merge(cursor, source)
@@ -140,20 +132,3 @@ class IncomingAggTrades:
         cursor.execute(_PUT_IN, self._known)
         moved_from = tuple(day for day, _, is_moved in replaced if is_moved)
         return Written(dict(cursor.fetchall()), {day: rows for day, rows, _ in replaced}, moved_from)
-
-
-def ensure_partitions(cursor: Cursor, days: Sequence[date]) -> None:
-    """Make the partitions of UTC days that do not exist yet."""
-    cursor.execute("SELECT ensure_day_partition('agg_trades', day) FROM unnest(%s::date[]) AS day", (array_of(days),))
-
-
-def _days_of(trades: AggTrades) -> list[GivenDay]:
-    moments = trades.event_time
-    starts = np.concatenate(([0], np.flatnonzero(np.diff(moments // MICROSECONDS_PER_DAY)) + 1))
-    ends = np.append(starts[1:], len(moments))
-    return [
-        GivenDay(EPOCH.date() + timedelta(days=first // MICROSECONDS_PER_DAY), rows, first, last)
-        for first, last, rows in zip(
-            moments[starts].tolist(), moments[ends - 1].tolist(), (ends - starts).tolist(), strict=True
-        )
-    ]

@@ -8,8 +8,9 @@ from tapekeeper.errors import InvariantBroken
 from tapekeeper.model.backfill import RowCounts
 from tapekeeper.store.account import Change, change_account
 from tapekeeper.store.agg_trade_chain import Chain
-from tapekeeper.store.agg_trade_incoming import INCOMING_AGG_TRADES, IncomingAggTrades, ensure_partitions
+from tapekeeper.store.agg_trade_incoming import INCOMING_AGG_TRADES, IncomingAggTrades
 from tapekeeper.store.arrays import array_of
+from tapekeeper.store.partitions import ensure_partitions
 from tapekeeper.store.series_lock import lock_series
 from tapekeeper.store.told import mark_told
 from tapekeeper.store.trade_gaps import open_gap
@@ -69,7 +70,7 @@ def ensure_days(cursor: Cursor, window: Window) -> None:
 
     Whoever makes a partition keeps all others that need a new one waiting until his transaction ends.
     """
-    ensure_partitions(cursor, [day for day, _ in window.days()])
+    ensure_partitions(cursor, "agg_trades", [day for day, _ in window.days()])
 
 
 def write_agg_trades(cursor: Cursor, series_id: int, trades: AggTrades, *, source: str) -> RowCounts:

@@ -10,6 +10,7 @@ from psycopg2.extras import Json, execute_values
 
 from tapekeeper.clock import day_of, from_microseconds
 from tapekeeper.errors import DatabaseUnavailable
+from tapekeeper.store.partitions import ensure_partitions
 
 if TYPE_CHECKING:
     from datetime import date
@@ -63,8 +64,8 @@ class ApiRequestLog:
 
     def _write(self, cursor: Cursor) -> None:
         days = {day_of(record.requested_at) for record, _ in self._waiting} - self._days_with_partition
-        for day in sorted(days):
-            cursor.execute("SELECT ensure_day_partition('api_requests', %s)", (day,))
+        if days:
+            ensure_partitions(cursor, "api_requests", sorted(days))
         execute_values(
             cursor,
             """

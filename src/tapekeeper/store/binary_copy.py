@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
+import psycopg2.errors
 
 from tapekeeper.clock import MICROSECONDS_PER_SECOND
 from tapekeeper.errors import InvariantBroken
@@ -107,6 +108,18 @@ def copy_rows(cursor: Cursor, table: str, columns: Sequence[Column], encoded: by
     names = ", ".join(column.name for column in columns)
     # In one piece: between two of them the thread would wait for its turn to compute.
     cursor.copy_expert(f"COPY {table} ({names}) FROM STDIN (FORMAT binary)", io.BytesIO(encoded), size=len(encoded))
+
+
+def copy_new_rows(cursor: Cursor, table: str, columns: Sequence[Column], encoded: bytes) -> bool:
+    """Copy encoded rows of which none is held; return False, with nothing done, if one is."""
+    cursor.execute("SAVEPOINT copy_new_rows")
+    try:
+        copy_rows(cursor, table, columns, encoded)
+    except psycopg2.errors.UniqueViolation:
+        cursor.execute("ROLLBACK TO SAVEPOINT copy_new_rows")
+        return False
+    cursor.execute("RELEASE SAVEPOINT copy_new_rows")
+    return True
 
 
 def _without_nulls(records: npt.NDArray[Any], encoded: Sequence[_Encoded], order: npt.NDArray[np.intp] | None) -> bytes:

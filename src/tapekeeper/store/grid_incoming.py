@@ -8,7 +8,7 @@ import numpy as np
 
 from tapekeeper.clock import from_microseconds
 from tapekeeper.store.arrays import array_of
-from tapekeeper.store.binary_copy import Column, Kind, copy_rows, encode
+from tapekeeper.store.binary_copy import Column, Kind, copy_new_rows, copy_rows, encode
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -101,9 +101,9 @@ class Incoming:
         cursor.execute(_ANY_HELD.format(name=self._table.name, time=self._table.time), self._extent)
         return bool(cursor.fetchone() != (False,))
 
-    def copy(self, cursor: Cursor) -> None:
-        """Copy the rows into their table, where a row that is held already is an error."""
-        copy_rows(cursor, self._table.name, self._columns, self._encoded)
+    def copy(self, cursor: Cursor) -> bool:
+        """Copy the rows into their table; return False, with nothing done, if one is held already."""
+        return copy_new_rows(cursor, self._table.name, self._columns, self._encoded)
 
     def merge(self, cursor: Cursor, *, source: str) -> list[ChangedDay]:
         """Insert what is new, update what differs, leave the rest alone; what is updated goes to `corrections`."""

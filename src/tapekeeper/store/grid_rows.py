@@ -9,11 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-import psycopg2.errors
-
-from tapekeeper.clock import MICROSECONDS_PER_DAY, day_of, from_microseconds
+from tapekeeper.clock import from_microseconds
 from tapekeeper.model.backfill import RowCounts
+from tapekeeper.store.day_extents import day_extents
 from tapekeeper.store.grid_incoming import ChangedDay, Incoming
 from tapekeeper.store.series_lock import lock_series
 
@@ -23,7 +21,6 @@ if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
 
     from tapekeeper.model.answer import Rows
-    from tapekeeper.model.candle import Int64Column
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,18 +135,14 @@ def write_rows(cursor: Cursor, table: GridTable, series_id: int, rows: Rows, *, 
 def _add(cursor: Cursor, series_id: int, rows: Rows, incoming: Incoming) -> list[ChangedDay] | None:
     """Add rows that meet none which is held, three times as fast as merging them; return None if they may.
 
-    A row of a writer that did not take the lock ends the COPY; then all of it is undone and left to the merge.
+    A row of a writer that did not take the lock ends the COPY; then all of it is left to the merge.
     """
-    if incoming.meet_held_rows(cursor):
+    if incoming.meet_held_rows(cursor) or not incoming.copy(cursor):
         return None
-    cursor.execute("SAVEPOINT add_rows")
-    try:
-        incoming.copy(cursor)
-    except psycopg2.errors.UniqueViolation:
-        cursor.execute("ROLLBACK TO SAVEPOINT add_rows")
-        return None
-    cursor.execute("RELEASE SAVEPOINT add_rows")
-    return _days_of(series_id, rows.moments)
+    return [
+        ChangedDay(series_id, day, count, 0, from_microseconds(first), from_microseconds(last))
+        for day, count, first, last in day_extents(rows.moments)
+    ]
 
 
 def _account(cursor: Cursor, series_id: int, days: Sequence[ChangedDay]) -> None:
@@ -161,15 +154,3 @@ def _account(cursor: Cursor, series_id: int, days: Sequence[ChangedDay]) -> None
             "lasts": [day.last_inserted for day in days],
         }
         cursor.execute(_ACCOUNT, {"series_id": series_id, **gained})
-
-
-def _days_of(series_id: int, moments: Int64Column) -> list[ChangedDay]:
-    """Return the days of rows that were all inserted."""
-    starts = np.concatenate(([0], np.flatnonzero(np.diff(moments // MICROSECONDS_PER_DAY)) + 1))
-    ends = np.append(starts[1:], len(moments))
-    return [
-        ChangedDay(series_id, day_of(first), count, 0, from_microseconds(first), from_microseconds(last))
-        for first, last, count in zip(
-            moments[starts].tolist(), moments[ends - 1].tolist(), (ends - starts).tolist(), strict=True
-        )
-    ]

@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
-import psycopg2.errors
 
 from tapekeeper.clock import EPOCH, MICROSECONDS_PER_DAY
 from tapekeeper.errors import InvariantBroken, Stop
@@ -15,10 +14,11 @@ from tapekeeper.model.quote import Quote
 from tapekeeper.model.series import DERIBIT_OPTION_QUOTES, DERIBIT_OPTION_TRADES, Dataset
 from tapekeeper.model.trade import Trade
 from tapekeeper.store.arrays import array_of
-from tapekeeper.store.binary_copy import Column, Kind, copy_rows, encode
+from tapekeeper.store.binary_copy import Column, Kind, copy_new_rows, copy_rows, encode
+from tapekeeper.store.partitions import ensure_partitions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from datetime import date
 
     import numpy.typing as npt
@@ -188,11 +188,7 @@ def ensure_partitions_ahead(cursor: Cursor, today: date, days: int) -> None:
     """Make the partitions of today and of as many days after it, so that no write has to."""
     wanted = [today + timedelta(days=ahead) for ahead in range(days + 1)]
     for table in (_QUOTES, _TRADES):
-        _ensure_partitions(cursor, table, wanted)
-
-
-def _ensure_partitions(cursor: Cursor, table: _TickTable, days: Iterable[date]) -> None:
-    cursor.execute("SELECT ensure_day_partition(%s, day) FROM unnest(%s::date[]) AS day", (table.name, list(days)))
+        ensure_partitions(cursor, table.name, wanted)
 
 
 def _write(cursor: Cursor, table: _TickTable, rows: Sequence[Quote] | Sequence[Trade]) -> int:
@@ -202,8 +198,10 @@ def _write(cursor: Cursor, table: _TickTable, rows: Sequence[Quote] | Sequence[T
     keys, order = _in_key_order(table, columns)
     encoded = encode(table.columns, columns, order)
     days = np.unique(keys[1] // MICROSECONDS_PER_DAY).tolist()
-    _ensure_partitions(cursor, table, [EPOCH.date() + timedelta(days=day) for day in days])
-    gains = _gains(keys) if _add(cursor, table, encoded) else _merge(cursor, table, encoded)
+    ensure_partitions(cursor, table.name, [EPOCH.date() + timedelta(days=day) for day in days])
+    # Twice as fast as merging them.
+    are_new = copy_new_rows(cursor, table.name, table.columns, encoded)
+    gains = _gains(keys) if are_new else _merge(cursor, table, encoded)
     _account(cursor, table, gains)
     return sum(gain.rows for gain in gains)
 
@@ -225,18 +223,6 @@ def _in_key_order(
     keys = keys[:, order]
     first = np.append(True, (np.diff(keys) != 0).any(axis=0))
     return keys[:, first], order[first]
-
-
-def _add(cursor: Cursor, table: _TickTable, encoded: bytes) -> bool:
-    """Add rows of which none is held, twice as fast as merging them; return False, with nothing done, if one is."""
-    cursor.execute("SAVEPOINT add_ticks")
-    try:
-        copy_rows(cursor, table.name, table.columns, encoded)
-    except psycopg2.errors.UniqueViolation:
-        cursor.execute("ROLLBACK TO SAVEPOINT add_ticks")
-        return False
-    cursor.execute("RELEASE SAVEPOINT add_ticks")
-    return True
 
 
 def _merge(cursor: Cursor, table: _TickTable, encoded: bytes) -> list[_Gain]:
