@@ -17,7 +17,7 @@ from tapekeeper.model.resolution import Resolution
 from tapekeeper.model.series import DERIBIT_PERPETUAL_CANDLES
 from tapekeeper.model.window import Window
 from tapekeeper.settings import DatabaseSettings, DeribitSettings, Settings
-from tapekeeper.store import catalogue, runs, unfinished_runs
+from tapekeeper.store import catalogue, run_summary, unfinished_runs
 from tapekeeper.store.database import Database
 from tapekeeper.store.series_lock import lock_series
 from tests.support.truth import one_value
@@ -144,7 +144,7 @@ def test_a_run_that_nobody_goes_on_with_is_given_up_and_one_that_waits_is_not(
     with closing(Database(database_url)) as database:
         database.run(age)
         summaries = [
-            database.run(lambda cursor, run_id=run_id: runs.summarise(cursor, run_id))  # type: ignore[misc]
+            database.run(lambda cursor, run_id=run_id: run_summary.summarise(cursor, run_id))  # type: ignore[misc]
             for run_id in (killed, waiting, young)
         ]
     assert [summary.state for summary in summaries] == ["failed", "running", "running"]

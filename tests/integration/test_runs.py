@@ -13,7 +13,7 @@ import pytest
 from tapekeeper.model.backfill import BackfillRequest, Chunk, PlannedChunk, RowCounts, Source
 from tapekeeper.model.series import DERIBIT_PERPETUAL_CANDLES
 from tapekeeper.model.window import Window
-from tapekeeper.store import runs
+from tapekeeper.store import run_summary, runs
 from tapekeeper.store.database import Database
 from tests.support.candles import MINUTE, ONE_MINUTE, START, followed_series
 
@@ -84,7 +84,7 @@ def test_a_silent_worker_loses_its_chunk_and_cannot_finish_it(database: Database
         with pytest.raises(runs.LeaseLost, match="another worker took BTC-PERPETUAL"):
             database.run(action)
     database.run(lambda cursor: runs.finish(cursor, again, alive, RowCounts(10, 10)))
-    assert database.run(lambda cursor: runs.summarise(cursor, run_id)).rows == RowCounts(10, 10)
+    assert database.run(lambda cursor: run_summary.summarise(cursor, run_id)).rows == RowCounts(10, 10)
 
 
 def test_a_chunk_given_back_waits_and_the_try_may_not_count(database: Database, run_id: int) -> None:
@@ -112,11 +112,11 @@ def test_a_run_ends_when_nothing_is_left_and_tells_what_failed(database: Databas
         chunk = claim(database, run_id, owner)
         database.run(lambda cursor, chunk=chunk: runs.finish(cursor, chunk, owner, RowCounts(10, 8, 1, 1)))  # type: ignore[misc]
     database.run(lambda cursor: runs.close_run(cursor, run_id))
-    assert database.run(lambda cursor: runs.summarise(cursor, run_id)).state == "running"
+    assert database.run(lambda cursor: run_summary.summarise(cursor, run_id)).state == "running"
     last = claim(database, run_id, owner)
     database.run(lambda cursor: runs.fail(cursor, last, owner, RowCounts(), error="the venue is away"))
     database.run(lambda cursor: runs.close_run(cursor, run_id))
-    summary = database.run(lambda cursor: runs.summarise(cursor, run_id))
+    summary = database.run(lambda cursor: run_summary.summarise(cursor, run_id))
     assert (summary.state, summary.chunks_done, summary.chunks_failed) == ("failed", 9, 1)
     assert (summary.requested, summary.rows) == (100, RowCounts(90, 72, 9, 9))
     assert summary.errors == ("BTC-PERPETUAL from 2020-09-14T01:30:00Z: the venue is away",)

@@ -18,7 +18,7 @@ from tapekeeper.errors import BadData, RequestRejected, Stop
 from tapekeeper.http.rate_budget import Priority
 from tapekeeper.model.backfill import BackfillRequest, Direction, Mode
 from tapekeeper.model.window import Window
-from tapekeeper.store import catalogue, runs, unfinished_runs
+from tapekeeper.store import catalogue, run_summary, runs, unfinished_runs
 from tapekeeper.store.migrate import check_schema
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class BackfillJob:
     def finish(self, run_id: int) -> RunSummary:
         """Close the run if nothing is left to do, log its summary as one JSON line, and return it."""
         self._database.run(lambda cursor: runs.close_run(cursor, run_id))
-        summary = self._database.run(lambda cursor: runs.summarise(cursor, run_id))
+        summary = self._database.run(lambda cursor: run_summary.summarise(cursor, run_id))
         _log.info("%s", json.dumps({"event": "backfill_summary", **summary.as_json()}))
         return summary
 

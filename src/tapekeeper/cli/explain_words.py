@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tapekeeper.store.explanation import SeriesLineage
-    from tapekeeper.store.origins import ApiRequest, CollectorSession, CoveringChunk, SourceFile
+    from tapekeeper.store.origins import CollectorSession, CoveringChunk, SourceFile
+    from tapekeeper.store.request_origins import ApiRequest
 
 _FROM: Final = {"archive": " of a file"}
 LIVE: Final = timedelta(minutes=1)

@@ -13,7 +13,6 @@ from tapekeeper.model.gap import Gap, GapState
 from tapekeeper.model.gap_record import GapEvent, KeptReceipt, ListedGap
 from tapekeeper.model.series import Series
 from tapekeeper.store.origins import (
-    ApiRequest,
     ChangedRow,
     CollectorSession,
     CoveringChunk,
@@ -21,6 +20,7 @@ from tapekeeper.store.origins import (
     SourceFile,
 )
 from tapekeeper.store.plain import plain
+from tapekeeper.store.request_origins import ApiRequest
 from tapekeeper.store.told import TOLD_DATASETS
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from tapekeeper.clock import MICROSECONDS_PER_DAY, day_of, from_microseconds, now_microseconds, to_microseconds
+from tapekeeper.clock import day_of, from_microseconds, now_microseconds, to_microseconds
 from tapekeeper.errors import ConfigInvalid
 from tapekeeper.model.instrument import Instrument
 from tapekeeper.model.resolution import Resolution
@@ -17,7 +17,6 @@ from tapekeeper.model.series import (
     Series,
     dataset_named,
 )
-from tapekeeper.model.window import Window
 from tapekeeper.store.explanation import (
     DayAccount,
     Explanation,
@@ -27,23 +26,19 @@ from tapekeeper.store.explanation import (
     SeriesLineage,
 )
 from tapekeeper.store.gaps import events_of, listed_gap, receipt_of
-from tapekeeper.store.grid_rows import table_named
+from tapekeeper.store.meant_row import is_chain, looked_at, meant_row, number_of
 from tapekeeper.store.origins import (
     chunks_over,
     corrections_of,
     files_over,
-    requests_before_arrival,
-    requests_of_repairs,
     sessions_at,
 )
+from tapekeeper.store.request_origins import requests_before_arrival, requests_of_repairs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-
     from psycopg2.extensions import cursor as Cursor
 
-    from tapekeeper.store.origins import ApiRequest
+    from tapekeeper.store.request_origins import ApiRequest
 
 _SERIES: Final = """
     SELECT series_id, dataset, resolution_seconds, venue, name, kind, currency, listed_at,
@@ -52,18 +47,6 @@ _SERIES: Final = """
     JOIN instruments USING (instrument_id)
     WHERE name = %(name)s AND (%(dataset)s::text IS NULL OR dataset = %(dataset)s)
     ORDER BY dataset, resolution_seconds
-"""
-_ON_A_GRID: Final = "SELECT {columns} FROM {table.name} WHERE series_id = %(series_id)s AND {table.time} = %(moment)s"
-# The options of a chain have series of their own.
-_CHAIN: Final = """
-    SELECT day AS event_time, count(*) AS candles, sum(volume) AS volume
-    FROM option_candles
-    JOIN series USING (series_id)
-    JOIN instruments USING (instrument_id)
-    WHERE day = %(moment)s AND (venue, currency) = (
-        SELECT venue, currency FROM series JOIN instruments USING (instrument_id) WHERE series_id = %(series_id)s
-    )
-    GROUP BY day
 """
 _CHAIN_OF: Final = """
     SELECT series_id
@@ -78,39 +61,6 @@ _WAS_TOLD: Final = """
         SELECT FROM told_windows WHERE series_id = %(series_id)s AND window_start <= %(start)s AND window_end >= %(end)s
     )
 """
-# Coverage knows the first and the last tick of each day, so that at most one day of the table is looked through.
-_TICK: Final = """
-    WITH last_day AS (
-        SELECT first_event_time, least(last_event_time, %(moment)s) AS last_event_time
-        FROM coverage
-        WHERE series_id = %(series_id)s AND first_event_time <= %(moment)s
-        ORDER BY day DESC
-        LIMIT 1
-    )
-    SELECT {columns}
-    FROM {table}
-    WHERE instrument_id = (SELECT instrument_id FROM series WHERE series_id = %(series_id)s)
-        AND event_time >= (SELECT first_event_time FROM last_day)
-        AND event_time <= (SELECT last_event_time FROM last_day)
-    ORDER BY event_time DESC, {sequence} DESC
-    LIMIT 1
-"""
-_TICKS: Final = {
-    "option_quotes": {
-        "sequence": "change_id",
-        "columns": "event_time, received_at, change_id, bid_price, bid_size, ask_price, ask_size, mark_price,"
-        " underlying_price, mark_iv, bid_iv, ask_iv, open_interest, from_ticker",
-    },
-    "option_trades": {
-        "sequence": "trade_seq",
-        "columns": "event_time, received_at, trade_seq, trade_id, price, size, side, iv, index_price, mark_price,"
-        " liquidation, combo_id, block_trade_id",
-    },
-    "agg_trades": {
-        "sequence": "agg_trade_id",
-        "columns": "event_time, agg_trade_id, price, quantity, first_trade_id, last_trade_id, is_buyer_maker",
-    },
-}
 _FOLLOWED: Final = "SELECT window_start, window_end, reason FROM followed WHERE series_id = %s ORDER BY window_start"
 _DAY: Final = "SELECT day, expected, held, explained, state FROM series_days WHERE series_id = %s AND day = %s"
 _GAPS: Final = """
@@ -204,53 +154,18 @@ def _why_unknown(cursor: Cursor, instrument: str, dataset: Dataset | None) -> st
 
 
 def _lineage(cursor: Cursor, series: Series, moment: int, now: int) -> SeriesLineage:
-    window = _looked_at(series, moment)
+    window = looked_at(series, moment)
     start, end = window.as_datetimes()
-    row = _row(cursor, series, start)
+    row = meant_row(cursor, series, start)
     known = SeriesLineage(series, start, end, from_microseconds(now), row, day=_day(cursor, series, window.start))
     key = {"series_id": series.series_id, "moment": start}
     cursor.execute(_FOLLOWED, (series.series_id,))
     followed = tuple(FollowedWindow(*each) for each in cursor.fetchall())
-    cursor.execute(_GAPS, {**key, "sequence": _number_of(row)})
+    cursor.execute(_GAPS, {**key, "sequence": number_of(row)})
     gap_ids = [gap_id for (gap_id,) in cursor.fetchall()]
     gaps = tuple(gap_story(cursor, gap_id) for gap_id in gap_ids)
     known = replace(known, followed=followed, gaps=gaps, quarantined=_quarantined(cursor, known))
     return _with_work(cursor, known) if known.has_candles or known.is_asked_for else _with_tick_work(cursor, known)
-
-
-def _looked_at(series: Series, moment: int) -> Window:
-    step = MICROSECONDS_PER_DAY if _is_chain(series) else series.resolution.microseconds
-    return Window(moment // step * step, moment // step * step + step) if step else Window(moment, moment + 1)
-
-
-def _is_chain(series: Series) -> bool:
-    return series.instrument.kind == "option_chain"
-
-
-def _number_of(row: Mapping[str, Any] | None) -> int | None:
-    """Return the number that the venue gave to a row."""
-    told = row or {}
-    number: int | None = told.get("trade_seq", told.get("agg_trade_id"))
-    return number
-
-
-def _row(cursor: Cursor, series: Series, moment: datetime) -> dict[str, Any] | None:
-    cursor.execute(_statement(series), {"series_id": series.series_id, "moment": moment})
-    found = cursor.fetchone()
-    return (
-        None if found is None else dict(zip((column.name for column in cursor.description or ()), found, strict=True))
-    )
-
-
-def _statement(series: Series) -> str:
-    if _is_chain(series):
-        return _CHAIN
-    tick = _TICKS.get(series.dataset.table)
-    if tick is not None:
-        return _TICK.format(table=series.dataset.table, **tick)
-    table = table_named(series.dataset.table)
-    columns = (table.time, *table.exact, *table.numbers, *table.optional, *table.counts)
-    return _ON_A_GRID.format(table=table, columns=", ".join(columns))
 
 
 def _day(cursor: Cursor, series: Series, moment: int) -> DayAccount | None:
@@ -273,7 +188,7 @@ def _with_work(cursor: Cursor, known: SeriesLineage) -> SeriesLineage:
     # Of what has no grid the row is older than the moment that is meant.
     moment = known.row["event_time"] if known.is_asked_for and known.row is not None else known.window_start
     missing_at = max((story.events[0].happened_at for story in known.gaps if story.events), default=None)
-    number = _number_of(known.row)
+    number = number_of(known.row)
     cursor.execute(_WAS_TOLD, {"series_id": own, "start": known.window_start, "end": known.window_end})
     ((was_told,),) = cursor.fetchall()
     return replace(
@@ -288,7 +203,7 @@ def _with_work(cursor: Cursor, known: SeriesLineage) -> SeriesLineage:
 
 def _series_asked_for(cursor: Cursor, series: Series) -> int:
     """Return the series that a backfill asks for: of an option in a chain that of the chain."""
-    if series.dataset is not CRYPTODATADOWNLOAD_OPTION_CANDLES or _is_chain(series):
+    if series.dataset is not CRYPTODATADOWNLOAD_OPTION_CANDLES or is_chain(series):
         return series.series_id
     cursor.execute(_CHAIN_OF, (series.dataset.name, series.instrument.currency))
     row = cursor.fetchone()

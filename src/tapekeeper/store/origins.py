@@ -1,4 +1,4 @@
-"""Origins: what may have brought a row: chunks of backfills, files, requests to the venue, live connections."""
+"""Origins: what may have brought a row: chunks of backfills, files, live connections."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from enum import StrEnum
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
-from tapekeeper.clock import MICROSECONDS_PER_MILLISECOND, to_microseconds
 from tapekeeper.store.plain import plain_fields
+from tapekeeper.store.request_origins import ApiRequest
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
 
-    from tapekeeper.model.instrument import Instrument
 
 _CHUNKS: Final = """
     SELECT run.run_id, run.run_key, run.state, run.mode, chunk.window_start, chunk.window_end,
@@ -34,44 +33,6 @@ _REQUESTS_OF_CHUNKS: Final = """
     JOIN api_requests USING (run_id, window_start)
     WHERE series_id = %(series_id)s
     ORDER BY run_id, window_start, requested_at, request_id
-"""
-_REQUESTS_OF_REPAIRS: Final = """
-    SELECT requested_at, method, parameters, status, outcome, reason, latency_seconds, bytes, attempt
-    FROM api_requests
-    WHERE run_id IS NULL AND series_id = %(series_id)s
-        AND (
-            (
-                coalesce(parameters ->> 'start_timestamp', parameters ->> 'startTime')::bigint <= %(milliseconds)s
-                AND coalesce(parameters ->> 'end_timestamp', parameters ->> 'endTime')::bigint >= %(milliseconds)s
-            )
-            OR (
-                (parameters ->> 'fromId')::bigint <= %(sequence)s
-                AND (parameters ->> 'fromId')::bigint + (parameters ->> 'limit')::bigint > %(sequence)s
-            )
-            OR (parameters ->> 'date')::date = %(day)s
-            OR (parameters ->> 'symbol' = %(name)s AND NOT parameters ? 'startTime' AND NOT parameters ? 'fromId')
-        )
-    ORDER BY requested_at, request_id
-"""
-# A collector asks for many instruments at once, so its requests belong to no series; the rows come right after them.
-_REQUESTS_BEFORE_ARRIVAL: Final = """
-    SELECT requested_at, method, parameters, status, outcome, reason, latency_seconds, bytes, attempt
-    FROM api_requests
-    WHERE venue = %(venue)s AND outcome = 'ok'
-        AND requested_at > %(received_at)s - interval '1 minute' AND requested_at <= %(received_at)s
-        AND (
-            (
-                parameters ->> 'currency' IN (%(currency)s, 'any')
-                AND (parameters ->> 'start_timestamp')::bigint <= %(milliseconds)s
-                AND (parameters ->> 'end_timestamp')::bigint >= %(milliseconds)s
-            )
-            OR (
-                parameters ->> 'instrument_name' = %(name)s
-                AND (parameters ->> 'start_seq')::bigint <= %(sequence)s
-                AND (parameters ->> 'end_seq')::bigint >= %(sequence)s
-            )
-        )
-    ORDER BY requested_at, request_id
 """
 _FILES: Final = """
     SELECT name, window_start, window_end, sha256, size_bytes, rows_told, loaded_at, checked_at
@@ -114,22 +75,6 @@ class Effect(StrEnum):
     def is_change(self) -> bool:
         """The row may be what it is because of this chunk."""
         return self in (Effect.BROUGHT, Effect.MAY_HAVE_CHANGED)
-
-
-@dataclass(frozen=True, slots=True)
-class ApiRequest:
-    """One question to a venue."""
-
-    requested_at: datetime
-    method: str
-    parameters: Mapping[str, object]
-    status: int | None
-    """The HTTP status; None where no whole answer came."""
-    outcome: str
-    reason: str
-    latency_seconds: float
-    bytes: int
-    attempt: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,24 +189,6 @@ def chunks_over(
     )
 
 
-def requests_of_repairs(
-    cursor: Cursor, series_id: int, instrument: Instrument, moment: datetime, *, sequence: int | None
-) -> tuple[ApiRequest, ...]:
-    """Return the requests for a moment of a series that belong to no chunk of a backfill.
-
-    `sequence` is the number of the row, where the venue gives one.
-    """
-    asked_for = {
-        "series_id": series_id,
-        "name": instrument.name,
-        "milliseconds": _milliseconds(moment),
-        "sequence": sequence,
-        "day": moment.date(),
-    }
-    cursor.execute(_REQUESTS_OF_REPAIRS, asked_for)
-    return tuple(ApiRequest(*each) for each in cursor.fetchall())
-
-
 def files_over(cursor: Cursor, series_id: int, moment: datetime) -> tuple[SourceFile, ...]:
     """Return the files from which a moment of a series was taken, in the order in which they were loaded."""
     cursor.execute(_FILES, {"series_id": series_id, "moment": moment})
@@ -272,22 +199,6 @@ def corrections_of(cursor: Cursor, series_id: int, moment: datetime, *, sequence
     """Return what the row at a moment was before, the oldest first; where rows have numbers, the row of that number."""
     cursor.execute(_CORRECTIONS, {"series_id": series_id, "moment": moment, "sequence": sequence})
     return tuple(ChangedRow(*each) for each in cursor.fetchall())
-
-
-def requests_before_arrival(
-    cursor: Cursor, instrument: Instrument, *, sequence: int, event_time: datetime, received_at: datetime
-) -> tuple[ApiRequest, ...]:
-    """Return the requests that asked for a trade right before it came; none, if it came live."""
-    asked_for = {
-        "venue": instrument.venue,
-        "currency": instrument.currency,
-        "name": instrument.name,
-        "sequence": sequence,
-        "milliseconds": _milliseconds(event_time),
-        "received_at": received_at,
-    }
-    cursor.execute(_REQUESTS_BEFORE_ARRIVAL, asked_for)
-    return tuple(ApiRequest(*each) for each in cursor.fetchall())
 
 
 def sessions_at(cursor: Cursor, moment: datetime) -> tuple[CollectorSession, ...]:
@@ -302,7 +213,3 @@ def _changed_first(chunks: Iterable[CoveringChunk]) -> tuple[CoveringChunk, ...]
     return tuple(
         sorted(chunks, key=lambda chunk: (not chunk.effect.is_change, chunk.finished_at or never, chunk.run_id))
     )
-
-
-def _milliseconds(moment: datetime) -> int:
-    return to_microseconds(moment) // MICROSECONDS_PER_MILLISECOND
