@@ -156,7 +156,7 @@ def test_a_killed_worker_in_a_storm_costs_no_row(
     assert one_value(url, f"SELECT count(*) {days} AND state <> 'complete'") == 0
     limited = "SELECT count(*) FROM api_requests WHERE outcome = 'retry' AND reason LIKE '%10028%'"
     assert one_value(url, limited) > 0, "the storm was felt"
-    assert " candles so far, now at " in task_log(installation, "storm", "backfill")
+    assert " rows so far, now at " in task_log(installation, "storm", "backfill")
     log = task_log(installation, "storm", "summary")
     assert '"event": "backfill_summary"' in log.replace('\\"', '"')
 
