@@ -70,6 +70,17 @@ def test_newer_rows_of_another_backfill_hide_nothing_that_is_followed(job: Backf
     assert one_value(database_url, LACKING) == 0
 
 
+def test_a_day_that_was_planned_before_it_was_over_is_looked_at_again(job: BackfillJob, database_url: str) -> None:
+    half_a_day = Window(TODAY - 30 * DAY, TODAY - 20 * DAY - DAY // 2)
+    backfill(job, BackfillRequest(DERIBIT_PERPETUAL_CANDLES, ("BTC-PERPETUAL",), half_a_day, HOUR), "old")
+    with closing(Database(database_url)) as database:
+        # As a plan of that moment left it: followed from then on, and expected up to then.
+        database.run(lambda cursor: cursor.execute("UPDATE followed SET window_end = NULL"))
+    backfill(job, request((-3, -1)), "new")
+    keep_fresh(job, "first")
+    assert one_value(database_url, "SELECT count(*) FROM series_days WHERE day < CURRENT_DATE AND held < 24") == 0
+
+
 def test_a_young_hole_is_looked_for_again(job: BackfillJob, database_url: str, simulator: Simulator) -> None:
     hole = [(TODAY - DAY + hours * HOUR.microseconds) // 1_000 for hours in (10, 11)]
     minutes = [start + minute * 60_000 for start in hole for minute in range(60)]

@@ -190,9 +190,10 @@ def kept_fresh(cursor: Cursor, dataset: Dataset) -> list[tuple[str, Resolution, 
     """Return the instrument, the resolution and the start, in microseconds since 1970, of what has to be looked at to
     keep the series fresh that are followed without an end.
 
-    The start lies `LOOK_BACK_DAYS` before the newest row, or at the first followed day that was never planned: rows
-    that another backfill brought are no reason to forget what lies before them. What is delisted, or expired
-    more than a day ago, is left out: the venue knows it no more.
+    The start lies `LOOK_BACK_DAYS` before the newest row, or a day before the first followed one that was never
+    planned: rows that another backfill brought are no reason to forget what lies before them, and the day on which
+    planning ended may have gone on. What is delisted, or expired more than a day ago, is left out: the venue knows it
+    no more.
     """
     cursor.execute(
         """
@@ -205,7 +206,7 @@ def kept_fresh(cursor: Cursor, dataset: Dataset) -> list[tuple[str, Resolution, 
         SELECT name, resolution_seconds, greatest(followed_from, least(
             coalesce(last_event_time, followed_from) - make_interval(days => %(look_back_days)s),
             (
-                SELECT min(followed_day) AT TIME ZONE 'UTC'
+                SELECT (min(followed_day) - interval '1 day') AT TIME ZONE 'UTC'
                 FROM generate_series(
                     date_trunc('day', followed_from AT TIME ZONE 'UTC'),
                     clock_timestamp() AT TIME ZONE 'UTC',
