@@ -190,7 +190,7 @@ def _keep_fresh_task(dataset: Dataset, *, is_triggered_too: bool) -> Any:
             raise AirflowSkipException("somebody asked for a window: the task plan does the work")
         with errors_as_task_states(), BackfillJob(settings_of_task(), priority=Priority.LIVE) as job:
             job_key, turn = f"airflow/{context['dag'].dag_id}", str(context["run_id"])
-            summaries = job.reload_replaced(dataset, job_key, turn) + job.keep_fresh(dataset, job_key, turn)
+            summaries = job.take_turn(dataset, job_key, turn)
         return [summary.as_json() for summary in summaries]
 
     return keep_fresh

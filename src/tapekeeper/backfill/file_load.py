@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from tapekeeper.backfill.cut import cut
 from tapekeeper.backfill.landing import land, make_room, settle
@@ -49,8 +49,15 @@ class Patiently(Protocol):
 def write_file(
     cursor: Cursor, dataset: Dataset, series_id: int, window: Window, file: ArchiveFile, verified: VerifiedFile
 ) -> RowCounts:
-    """Write what a file holds of a window, all of it in this transaction, and remember the file."""
+    """Write what a file holds of a window, all of it in this transaction, and remember the file.
+
+    Of one that was replaced since something was taken from it, that is taken anew as well: remembered as what it is
+    now, nobody would ever notice what else has changed in it.
+    """
     source, rows = f"{file.name} {verified.sha256}", RowCounts()
+    kept = archive_files.loaded_sha256(cursor, series_id, file.name)
+    if kept is not None and kept.sha256 != verified.sha256:
+        window = Window(min(window.start, kept.window.start), max(window.end, kept.window.end))
     for batch in verified.batches(window):
         rows += land(cursor, dataset, series_id, window, batch.rows, source=source)
         quarantine(cursor, series_id, batch.rejected)
@@ -86,6 +93,7 @@ class FileLoad:
         settings: of the process.
         patiently: runs transactions.
         renew: keeps the chunk, in a transaction.
+        count: adds rows to what came of the chunk, in their transaction.
         finish: settles the chunk, in the transaction of the last rows.
     """
 
@@ -98,6 +106,7 @@ class FileLoad:
         patiently: Patiently,
         *,
         renew: Callable[[Cursor], None],
+        count: Callable[[Cursor, RowCounts], None],
         finish: Callable[[Cursor, RowCounts], None],
     ) -> None:
         self._tools = tools
@@ -106,13 +115,14 @@ class FileLoad:
         self._settings = settings
         self._patiently = patiently
         self._renew = renew
+        self._count = count
         self._finish = finish
         self._offer = offer_of(dataset)
         self._kept_from = self._offer.kept_from(now_microseconds())
         self._file = self._file_of_chunk()
         self._evidence: Mapping[str, object] = {"file": self._file.name}
         self._is_sound = False
-        self._opened: list[Gap] = []
+        self._gaps_of_defect: list[Gap] = []
 
     def run(self) -> RowCounts:
         """Load the file, fill its holes over REST, and let gaps tell what neither has.
@@ -134,7 +144,7 @@ class FileLoad:
             holes = self._patiently(lambda cursor: self._note_defect(cursor, is_absent=is_absent))
         if holes:
             rows += self._fill(holes)
-            self._patiently(lambda cursor: self._conclude(cursor, rows))
+            self._patiently(lambda cursor: self._conclude(cursor, RowCounts()))
         return rows
 
     def _file_of_chunk(self) -> ArchiveFile:
@@ -152,7 +162,9 @@ class FileLoad:
         chunk = self._chunk
         rows = write_file(cursor, self._dataset, chunk.series_id, chunk.window, self._file, verified)
         holes = self._told_by_rest(self._holes(cursor))
-        if not holes:
+        if holes:
+            self._count(cursor, rows)
+        else:
             self._conclude(cursor, rows)
         return rows, holes
 
@@ -162,8 +174,7 @@ class FileLoad:
         A file that is not there proves nothing by itself, as long as REST tells the same.
         """
         holes = self._told_by_rest(self._holes(cursor))
-        if not holes or not is_absent:
-            self._open_gaps(cursor)
+        self._gaps_of_defect = self._open_gaps(cursor) if not holes or not is_absent else []
         if not holes:
             self._finish(cursor, RowCounts())
         return holes
@@ -182,26 +193,25 @@ class FileLoad:
         quarantine(cursor, series_id, answer.rejected)
         rows = land(cursor, dataset, series_id, window, answer.rows, source=Source.REST.value)
         settle(cursor, dataset, series_id, window, cause=Cause.UNKNOWN, by=_BY, evidence=self._evidence)
+        self._count(cursor, rows)
         return rows
 
     def _conclude(self, cursor: Cursor, rows: RowCounts) -> None:
         """Let gaps tell what is missing nevertheless, close those that were filled, and finish the chunk."""
         self._open_gaps(cursor)
-        for gap in self._opened:
+        for gap in self._gaps_of_defect:
             gaps.close_filled(cursor, gap.gap_id, by=_BY)
         self._finish(cursor, rows)
 
-    def _open_gaps(self, cursor: Cursor) -> None:
+    def _open_gaps(self, cursor: Cursor) -> list[Gap]:
         holes, series_id = self._holes(cursor), self._chunk.series_id
         if self._offer.step is None:
             # Nothing is wrong with a sound file of what the venue itself leaves out.
             is_defect = not (self._is_sound and self._offer.leaves_out_for_good)
             cause = Cause.ARCHIVE_DEFECT if is_defect else Cause.UNKNOWN
-            self._opened += open_candle_gaps(cursor, series_id, holes, cause=cause, by=_BY, evidence=self._evidence)
-            return
-        for hole in holes:
-            gap = open_untold_gap(cursor, series_id, hole, cause=Cause.ARCHIVE_DEFECT, by=_BY, evidence=self._evidence)
-            self._opened += [gap] if gap else []
+            return open_candle_gaps(cursor, series_id, holes, cause=cause, by=_BY, evidence=self._evidence)
+        why: dict[str, Any] = {"cause": Cause.ARCHIVE_DEFECT, "by": _BY, "evidence": self._evidence}
+        return [gap for hole in holes if (gap := open_untold_gap(cursor, series_id, hole, **why)) is not None]
 
     def _holes(self, cursor: Cursor) -> list[Window]:
         chunk = self._chunk

@@ -14,7 +14,7 @@ from tapekeeper.backfill.replaced_files import replaced_files, start_reload
 from tapekeeper.backfill.runner import Runner
 from tapekeeper.backfill.tools import open_database, tools_for
 from tapekeeper.clock import now_microseconds
-from tapekeeper.errors import BadData, RequestRejected, Stop
+from tapekeeper.errors import BadData, RequestRejected, RetryLater, Stop
 from tapekeeper.http.rate_budget import Priority
 from tapekeeper.model.backfill import BackfillRequest, Direction, Mode
 from tapekeeper.model.window import Window
@@ -119,6 +119,27 @@ class BackfillJob:
             if start + resolution.microseconds <= now
         ]
 
+    def take_turn(self, dataset: Dataset, job_key: str, turn: str) -> list[RunSummary]:
+        """Keep a dataset fresh, then load files again that were replaced, and return what was done.
+
+        An archive that cannot be asked now is asked in the next turn: it keeps nothing else from being fresh.
+
+        Args:
+            dataset: whose series and files.
+            job_key: as in `keep_fresh`.
+            turn: as in `keep_fresh`.
+
+        Raises:
+            RateLimited: as in `keep_fresh`.
+            Stop: as in `keep_fresh` and `reload_replaced`.
+        """
+        summaries = self.keep_fresh(dataset, job_key, turn)
+        try:
+            return summaries + self.reload_replaced(dataset, job_key, turn)
+        except RetryLater as error:
+            _log.warning("replaced files are looked for in the next turn: %s", error)
+            return summaries
+
     def keep_fresh(self, dataset: Dataset, job_key: str, turn: str) -> list[RunSummary]:
         """Fetch what is new for the followed series of a dataset, and return what was done.
 
@@ -154,7 +175,7 @@ class BackfillJob:
 
     def reload_replaced(self, dataset: Dataset, job_key: str, turn: str) -> list[RunSummary]:
         """Look at the checksums of loaded files whose turn it is, load those again that were replaced, and return what
-        was done.
+        was done. Runs that an earlier turn of the same job left unfinished are gone on with first.
 
         Args:
             dataset: whose files.
@@ -167,15 +188,17 @@ class BackfillJob:
         """
         if offer_of(dataset).archive is None or not self._settings.binance_archive.url:
             return []
+        unfinished = self._database.run(lambda cursor: unfinished_runs.unfinished_runs(cursor, f"again/{job_key}/"))
+        summaries = [self._go_on(run_id) for run_id in unfinished]
         tools = tools_for(dataset, self._settings, self._priority)()
         try:
             replaced = replaced_files(self._database, tools.archive(), dataset, self._settings, now=now_microseconds())
         finally:
             tools.close()
-        summaries = []
         for loaded in replaced:
             _log.warning("%s was replaced since it was loaded: it is loaded again", loaded.name)
-            key = f"{job_key}/{turn}/again/{loaded.name}"
+            # What waits for the archive is not gone on with before everything is fresh.
+            key = f"again/{job_key}/{turn}/{loaded.name}"
             summaries.append(self._go_on(self._database.run(partial(start_reload, loaded=loaded, run_key=key))))
         return summaries
 

@@ -203,6 +203,7 @@ class _Worker:
             self._settings,
             self._patiently,
             renew=lambda cursor: self._renew(cursor, chunk),
+            count=lambda cursor, rows: runs.count(cursor, chunk, self._owner, rows),
             finish=lambda cursor, rows: runs.finish(cursor, chunk, self._owner, rows),
         )
         return load.run()

@@ -25,8 +25,7 @@ def load_files(tools: WorkerTools, claim: Claim, archive: Archive, window: Windo
     """Load what the published files have of a window, one transaction for each file.
 
     A file that is not there, or not what its checksum says, tells nothing, and neither does one that was loaded
-    already: the gap stays as it is. Of one that was replaced since, all that was taken before is loaded again, or
-    nobody would ever notice what else has changed in it.
+    already and is what it was then: the gap stays as it is.
 
     Raises:
         RetryLater: the archive cannot be asked now; what came before is kept.
@@ -41,9 +40,8 @@ def load_files(tools: WorkerTools, claim: Claim, archive: Archive, window: Windo
         tools.about_to_fetch(RepairPurpose(claim.gap.series_id, part))
         try:
             kept = tools.database.run(partial(loaded_sha256, series_id=claim.gap.series_id, name=file.name))
-            if kept is not None and tools.archive().checksum(file) != kept.sha256:
-                part = Window(min(part.start, kept.window.start), max(part.end, kept.window.end))
-            elif kept is not None and kept.window.intersect(part) == part:
+            is_taken = kept is not None and kept.window.intersect(part) == part
+            if kept is not None and is_taken and tools.archive().checksum(file) == kept.sha256:
                 continue
             tools.database.run(partial(make_room, dataset=claim.dataset, window=part))
             with tools.archive().fetch(file) as verified:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
 from psycopg2.extras import execute_values
@@ -49,6 +50,23 @@ _CLAIM: Final = """
         series.resolution_seconds, chunk.source
 """
 
+_SETTLE: Final = """
+    UPDATE backfill_chunks SET
+        state = %(state)s,
+        error = %(error)s,
+        lease_owner = CASE %(state)s WHEN 'running' THEN lease_owner END,
+        lease_until = CASE %(state)s WHEN 'running' THEN lease_until END,
+        not_before = CASE WHEN %(after_seconds)s > 0
+            THEN clock_timestamp() + make_interval(secs => %(after_seconds)s) ELSE not_before END,
+        rows_fetched = rows_fetched + %(fetched)s,
+        rows_inserted = rows_inserted + %(inserted)s,
+        rows_updated = rows_updated + %(updated)s,
+        rows_unchanged = rows_unchanged + %(unchanged)s,
+        rows_rejected = rows_rejected + %(rejected)s,
+        finished_at = clock_timestamp()
+    WHERE run_id = %(run_id)s AND series_id = %(series_id)s AND window_start = %(window_start)s
+        AND state = 'running' AND lease_owner = %(owner)s
+"""
 _ROLL_UP: Final = """
     UPDATE series_totals SET
         rows_backfilled = rows_backfilled + %(written)s,
@@ -155,6 +173,14 @@ def renew(cursor: Cursor, chunk: Chunk, owner: UUID, lease_seconds: float) -> No
     _still_mine(cursor, chunk)
 
 
+def count(cursor: Cursor, chunk: Chunk, owner: UUID, rows: RowCounts) -> None:
+    """Add rows to what came of a chunk that is not done with them, in their transaction.
+
+    Raises LeaseLost if another worker has it.
+    """
+    _settle(cursor, chunk, owner, "running", rows, error=None, after_seconds=0)
+
+
 def finish(cursor: Cursor, chunk: Chunk, owner: UUID, rows: RowCounts) -> None:
     """Mark a chunk as done, in the transaction of its rows; raise LeaseLost if another worker has it."""
     _settle(cursor, chunk, owner, "done", rows, error=None, after_seconds=0)
@@ -237,29 +263,10 @@ def _settle(
     error: str | None,
     after_seconds: float,
 ) -> None:
-    cursor.execute(
-        """
-        UPDATE backfill_chunks SET
-            state = %s, error = %s, lease_owner = NULL, lease_until = NULL,
-            not_before = CASE WHEN %s > 0 THEN clock_timestamp() + make_interval(secs => %s) ELSE not_before END,
-            rows_fetched = rows_fetched + %s, rows_inserted = rows_inserted + %s, rows_updated = rows_updated + %s,
-            rows_unchanged = rows_unchanged + %s, rows_rejected = rows_rejected + %s, finished_at = clock_timestamp()
-        WHERE run_id = %s AND series_id = %s AND window_start = %s AND state = 'running' AND lease_owner = %s
-        """,
-        (
-            state,
-            error,
-            after_seconds,
-            after_seconds,
-            rows.fetched,
-            rows.inserted,
-            rows.updated,
-            rows.unchanged,
-            rows.rejected,
-            *_key(chunk),
-            str(owner),
-        ),
-    )
+    run_id, series_id, window_start = _key(chunk)
+    values = {"run_id": run_id, "series_id": series_id, "window_start": window_start, "owner": str(owner)}
+    values |= {"state": state, "error": error, "after_seconds": after_seconds, **asdict(rows)}
+    cursor.execute(_SETTLE, values)
     _still_mine(cursor, chunk)
     cursor.execute(_ROLL_UP, {"series_id": chunk.series_id, "written": rows.inserted + rows.updated, "state": state})
 

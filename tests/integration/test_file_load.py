@@ -1,0 +1,159 @@
+"""Files of an archive, where something goes wrong between two steps: with the database, REST, or the archive."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
+
+import pytest
+from pydantic import SecretStr
+
+from tapekeeper.backfill.file_load import FileLoad
+from tapekeeper.backfill.job import BackfillJob
+from tapekeeper.backfill.tools import tools_for
+from tapekeeper.clock import MICROSECONDS_PER_DAY, now_microseconds, parse_moment
+from tapekeeper.errors import RetryLater
+from tapekeeper.http.rate_budget import Priority
+from tapekeeper.model.backfill import BackfillRequest
+from tapekeeper.model.resolution import Resolution
+from tapekeeper.model.series import BINANCE_UM_AGG_TRADES, BINANCE_UM_CANDLES, BINANCE_UM_OPEN_INTEREST
+from tapekeeper.model.window import Window
+from tapekeeper.settings import (
+    BinanceArchiveSettings,
+    BinanceUmSettings,
+    DatabaseSettings,
+    HttpSettings,
+    Settings,
+)
+from tapekeeper.store import runs
+from tests.support.truth import one_value, query
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from psycopg2.extensions import cursor as Cursor
+
+    from tapekeeper.model.series import Dataset
+    from tests.support.simulator import Simulator
+
+NAME: Final = "BTCUSDT"
+HOUR: Final = 3_600_000_000
+DAY: Final = MICROSECONDS_PER_DAY
+FIVE_MINUTES: Final = Resolution(300)
+START: Final = parse_moment("2024-03-01", now=0)
+
+
+@pytest.fixture
+def settings(database_url: str, simulator: Simulator) -> Settings:
+    simulator.set_binance_limits(weight=100_000)
+    return Settings(
+        database=DatabaseSettings(url=SecretStr(database_url)),
+        binance_um=BinanceUmSettings(rest_url=simulator.base_url, weight_per_minute=100_000),
+        binance_archive=BinanceArchiveSettings(url=simulator.base_url, recheck_hours=0),
+        http=HttpSettings(attempts_maximum=1),
+    )
+
+
+def asked(dataset: Dataset, window: Window, resolution: Resolution, *, keep_fresh: bool = False) -> BackfillRequest:
+    return BackfillRequest(dataset, (NAME,), window, resolution, keep_fresh=keep_fresh)
+
+
+def backfill(job: BackfillJob, request: BackfillRequest) -> None:
+    run_id = job.start(job.plan(request), f"test/{now_microseconds()}")
+    job.work(run_id)
+    assert job.finish(run_id).state == "done"
+
+
+class _Lost(Exception):
+    """The database went away before the commit."""
+
+
+def test_what_is_done_again_after_a_lost_transaction_remembers_no_gap_of_it(
+    settings: Settings, simulator: Simulator, database_url: str
+) -> None:
+    left_out = {"kind": "archive_left_out_rows", "instrument": NAME, "dataset": "metrics", "fraction": 0.02}
+    simulator.set_faults([left_out])
+    with (
+        BackfillJob(settings) as job,
+        closing(tools_for(BINANCE_UM_OPEN_INTEREST, settings, Priority.BACKFILL)()) as tools,
+    ):
+        # The file of a day begins five minutes after midnight.
+        day = Window(START + FIVE_MINUTES.microseconds, START + DAY)
+        run_id, owner = job.start(job.plan(asked(BINANCE_UM_OPEN_INTEREST, day, FIVE_MINUTES)), "test"), uuid4()
+
+        def patiently(work: Callable[[Cursor], Any]) -> Any:
+            def lose(cursor: Cursor) -> None:
+                work(cursor)
+                raise _Lost
+
+            with pytest.raises(_Lost):
+                tools.database.run(lose)
+            return tools.database.run(work)
+
+        chunk = tools.database.run(lambda cursor: runs.claim(cursor, run_id, None, owner, 60))
+        assert chunk is not None
+        FileLoad(
+            tools,
+            BINANCE_UM_OPEN_INTEREST,
+            chunk,
+            settings,
+            patiently,
+            renew=lambda cursor: runs.renew(cursor, chunk, owner, 60),
+            count=lambda cursor, rows: runs.count(cursor, chunk, owner, rows),
+            finish=lambda cursor, rows: runs.finish(cursor, chunk, owner, rows),
+        ).run()
+        assert job.finish(run_id).state == "done"
+    lacking = one_value(database_url, "SELECT sum(expected - held) FROM coverage")
+    assert one_value(database_url, "SELECT sum(missing) FROM data_gaps") == lacking > 0
+
+
+def test_another_part_of_a_file_that_was_replaced_brings_what_changed_in_the_first(
+    settings: Settings, simulator: Simulator, database_url: str
+) -> None:
+    simulator.set_faults(
+        [{"kind": "archive_altered_rows", "instrument": NAME, "dataset": "aggTrades", "fraction": 0.01}]
+    )
+    noon, midnight = START + 12 * HOUR, START + 24 * HOUR
+    with BackfillJob(settings) as job:
+        backfill(job, asked(BINANCE_UM_AGG_TRADES, Window(noon, midnight), Resolution(0)))
+        simulator.clear_faults()
+        backfill(job, asked(BINANCE_UM_AGG_TRADES, Window(START, noon), Resolution(0)))
+    truth = simulator.truth("binance_um/agg_trades", symbol=NAME, start=START // 1_000, end=midnight // 1_000)
+    held = query(database_url, "SELECT agg_trade_id, price, quantity FROM agg_trades ORDER BY 1")
+    assert held == list(zip(*(truth[name] for name in ("agg_trade_id", "price", "quantity")), strict=True))
+    assert one_value(database_url, "SELECT count(*) FROM corrections") > 0
+
+
+def test_rows_of_a_file_are_counted_once_it_is_written_whatever_rest_does_then(
+    settings: Settings, simulator: Simulator, database_url: str
+) -> None:
+    where = {"service": "binance_um", "method": "fapi/v1/klines"}
+    refused = {"kind": "too_many_requests", "retry_after": 100, **where, "from_request": 1, "to_request": 1}
+    left_out = {"kind": "archive_left_out_rows", "instrument": NAME, "dataset": "klines", "fraction": 0.02}
+    simulator.set_faults([left_out, refused])
+    month = Window(START, START + 31 * DAY)
+    with BackfillJob(settings) as job:
+        run_id = job.start(job.plan(asked(BINANCE_UM_CANDLES, month, FIVE_MINUTES)), "test")
+        with pytest.raises(RetryLater):
+            job.work(run_id)
+        held = one_value(database_url, "SELECT count(*) FROM candles")
+        assert held > 0
+        assert job.finish(run_id).rows.inserted == held
+        assert one_value(database_url, "SELECT sum(rows_backfilled) FROM series_totals") == held
+
+
+def test_an_archive_that_is_away_keeps_nothing_from_being_fresh(
+    settings: Settings, simulator: Simulator, database_url: str
+) -> None:
+    now = now_microseconds()
+    with BackfillJob(settings) as job:
+        backfill(job, asked(BINANCE_UM_AGG_TRADES, Window(START, START + HOUR), Resolution(0)))
+        recent = Window(now - 2 * HOUR, now - HOUR)
+        backfill(job, asked(BINANCE_UM_AGG_TRADES, recent, Resolution(0), keep_fresh=True))
+        away = {"kind": "server_error", "service": "binance_archive", "method": "archive/daily/aggTrades"}
+        simulator.set_faults([{**away, "from_request": 1, "to_request": 1_000}])
+        for turn in ("first", "second"):
+            job.take_turn(BINANCE_UM_AGG_TRADES, "live", turn)
+    told_until = "SELECT extract(epoch FROM max(window_end)) * 1000000 FROM told_windows"
+    assert one_value(database_url, told_until) > now - 5 * 60_000_000
