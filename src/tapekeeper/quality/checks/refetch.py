@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -27,7 +28,7 @@ from tapekeeper.quality.checks.ohlcv_sanity import SOUND
 from tapekeeper.store.grid_rows import CANDLES, table_named
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from psycopg2.extensions import cursor as Cursor
 
@@ -53,7 +54,7 @@ _ROWS: Final = """
     WHERE series_id = %(series_id)s AND {time} >= %(start)s AND {time} < %(end)s AND {sound}
     ORDER BY {time}
 """
-_TRADES: Final = """
+_OPTION_TRADES: Final = """
     SELECT trade_seq, event_time, trade_id, price, size, side FROM option_trades
     WHERE instrument_id = %(instrument_id)s AND event_time >= %(start)s AND event_time < %(end)s
         AND trade_seq < %(at_most)s + (
@@ -62,7 +63,7 @@ _TRADES: Final = """
         )
     ORDER BY trade_seq, event_time
 """
-_TRADE_VALUES: Final = ("event_time", "trade_id", "price", "size", "side")
+_OPTION_TRADE_VALUES: Final = ("event_time", "trade_id", "price", "size", "side")
 _AGG_TRADES: Final = """
     SELECT agg_trade_id, event_time, price, quantity, first_trade_id, last_trade_id, is_buyer_maker FROM agg_trades
     WHERE instrument_id = %(instrument_id)s AND event_time >= %(start)s AND event_time < %(end)s
@@ -71,6 +72,8 @@ _AGG_TRADES: Final = """
 """
 _AGG_TRADE_VALUES: Final = ("event_time", "price", "quantity", "first_trade_id", "last_trade_id", "is_buyer_maker")
 Row = tuple[Any, ...]
+Compared = tuple[int, list[dict[str, object]]]
+"""How many rows were compared, 0 if the venue tells none, and those that differ."""
 
 
 class _Drawn(NamedTuple):
@@ -115,13 +118,14 @@ class Refetch:
         if not drawn:
             return Findings(0, 0, {"windows": 0})
         tools = tools_for(scope.dataset, scope.settings, Priority.REPAIR)()
-        compare = _COMPARE.get(scope.dataset.name) or partial(_compare_rows, scope)
+        trades = _TRADES_OF.get(scope.dataset.name)
+        compare = partial(_compare_trades, trades) if trades else partial(_compare_rows, scope)
         checked, not_told = 0, 0
         wrong: list[dict[str, object]] = []
         try:
             for day in drawn:
                 tools.about_to_fetch(_Purpose(day.series_id, day.window))
-                compared, differing = compare(cursor, tools, day)
+                compared, differing = _if_told(partial(compare, cursor, tools, day))
                 checked, not_told = checked + compared, not_told + (compared == 0)
                 wrong += ({"series_id": day.series_id, "instrument": day.name, **row} for row in differing)
         finally:
@@ -145,25 +149,24 @@ def _draw(cursor: Cursor, scope: Scope) -> list[_Drawn]:
     ]
 
 
-def _compare_rows(scope: Scope, cursor: Cursor, tools: WorkerTools, day: _Drawn) -> tuple[int, list[dict[str, object]]]:
-    """Return how many rows on a grid were compared, 0 if the venue tells none, and those that differ."""
+def _if_told(compare: Callable[[], Compared]) -> Compared:
+    """Return what was compared, nothing if the venue refuses to tell."""
+    try:
+        return compare()
+    except RequestRejected:
+        return 0, []
+
+
+def _compare_rows(scope: Scope, cursor: Cursor, tools: WorkerTools, day: _Drawn) -> Compared:
+    """Compare rows on a grid."""
     table = table_named(scope.dataset.table)
     told: dict[int, Row] = {}
     names = _compared(table)
-    try:
-        for rows in _told_rows(scope, tools, day):
-            columns = (_plain(getattr(rows, name)) for name in names)
-            told |= zip(rows.moments.tolist(), zip(*columns, strict=True), strict=True)
-    except RequestRejected:
-        return 0, []
-    held = _held_rows(cursor, table, day)
-    if not told:
-        return 0, []
-    return len(held), [
-        {table.time: format_moment(moment), **_difference(names, values, told.get(moment))}
-        for moment, values in held.items()
-        if told.get(moment) != values
-    ]
+    for rows in _told_rows(scope, tools, day):
+        columns = (_plain(getattr(rows, name)) for name in names)
+        told |= zip(rows.moments.tolist(), zip(*columns, strict=True), strict=True)
+    held = list(_held_rows(cursor, table, day).items())
+    return _differing(held, told, names, lambda moment: {table.time: format_moment(moment)})
 
 
 def _told_rows(scope: Scope, tools: WorkerTools, day: _Drawn) -> Iterator[Rows]:
@@ -205,60 +208,64 @@ def _held_rows(cursor: Cursor, table: GridTable, day: _Drawn) -> dict[int, Row]:
     }
 
 
-def _compare_trades(cursor: Cursor, tools: WorkerTools, day: _Drawn) -> tuple[int, list[dict[str, object]]]:
-    """Return how many trades were compared, 0 if the venue tells none, and those that differ."""
+@dataclass(frozen=True, slots=True)
+class _Trades:
+    """How trades that have numbers are compared."""
+
+    held: str
+    """A statement: number, event time and the other values, ascending by number."""
+    number: str
+    values: tuple[str, ...]
+    told: Callable[[WorkerTools, str, int, int], dict[int, Row]]
+    """Asks for those of an instrument from one number to another, both included."""
+
+
+def _compare_trades(trades: _Trades, cursor: Cursor, tools: WorkerTools, day: _Drawn) -> Compared:
+    """Compare trades by their numbers."""
     start, end = day.window.as_datetimes()
     values = {"instrument_id": day.instrument_id, "start": start, "end": end, "at_most": TRADES_AT_MOST}
-    cursor.execute(_TRADES, values)
+    cursor.execute(trades.held, values)
     held = [(number, (to_microseconds(moment), *others)) for number, moment, *others in cursor.fetchall()]
     if not held:
         return 0, []
-    try:
-        pages = list(tools.trade_venue().trades_by_instrument(day.name, held[0][0], held[-1][0]))
-    except RequestRejected:
-        return 0, []
-    told = {
+    told = trades.told(tools, day.name, held[0][0], held[-1][0])
+    return _differing(held, told, trades.values, lambda number: {trades.number: number})
+
+
+def _told_option_trades(tools: WorkerTools, name: str, first: int, last: int) -> dict[int, Row]:
+    return {
         trade.trade_seq: (trade.event_time, str(trade.trade_id), trade.price, trade.amount, trade.direction)
-        for page in pages
+        for page in tools.trade_venue().trades_by_instrument(name, first, last)
         for trade in page.trades
     }
-    if not told:
-        return 0, []
-    return len(held), [
-        {"trade_seq": number, **_difference(_TRADE_VALUES, row, told.get(number))}
-        for number, row in held
-        if told.get(number) != row
-    ]
 
 
-def _compare_agg_trades(cursor: Cursor, tools: WorkerTools, day: _Drawn) -> tuple[int, list[dict[str, object]]]:
-    """Return how many aggregate trades were compared, 0 if the venue tells none, and those that differ."""
-    start, end = day.window.as_datetimes()
-    values = {"instrument_id": day.instrument_id, "start": start, "end": end, "at_most": TRADES_AT_MOST}
-    cursor.execute(_AGG_TRADES, values)
-    held = [(number, (to_microseconds(moment), *others)) for number, moment, *others in cursor.fetchall()]
-    if not held:
-        return 0, []
+def _told_agg_trades(tools: WorkerTools, name: str, first: int, last: int) -> dict[int, Row]:
     told: dict[int, Row] = {}
-    try:
-        for page in tools.agg_trade_venue().agg_trades_by_id(day.name, held[0][0], held[-1][0]):
-            columns = (getattr(page.rows, name).tolist() for name in _AGG_TRADE_VALUES)
-            told |= zip(page.rows.agg_trade_id.tolist(), zip(*columns, strict=True), strict=True)
-    except RequestRejected:
-        return 0, []
+    for page in tools.agg_trade_venue().agg_trades_by_id(name, first, last):
+        columns = (getattr(page.rows, value).tolist() for value in _AGG_TRADE_VALUES)
+        told |= zip(page.rows.agg_trade_id.tolist(), zip(*columns, strict=True), strict=True)
+    return told
+
+
+_TRADES_OF: Final = {
+    DERIBIT_OPTION_TRADES.name: _Trades(_OPTION_TRADES, "trade_seq", _OPTION_TRADE_VALUES, _told_option_trades),
+    BINANCE_UM_AGG_TRADES.name: _Trades(_AGG_TRADES, "agg_trade_id", _AGG_TRADE_VALUES, _told_agg_trades),
+}
+
+
+def _differing(
+    held: Sequence[tuple[int, Row]],
+    told: Mapping[int, Row],
+    names: tuple[str, ...],
+    name_key: Callable[[int], dict[str, object]],
+) -> Compared:
+    """Return how many rows were compared, none if the venue tells none at all, and those that differ."""
     if not told:
         return 0, []
     return len(held), [
-        {"agg_trade_id": number, **_difference(_AGG_TRADE_VALUES, row, told.get(number))}
-        for number, row in held
-        if told.get(number) != row
+        {**name_key(key), **_difference(names, row, told.get(key))} for key, row in held if told.get(key) != row
     ]
-
-
-_COMPARE: Final = {
-    DERIBIT_OPTION_TRADES.name: _compare_trades,
-    BINANCE_UM_AGG_TRADES.name: _compare_agg_trades,
-}
 
 
 def _difference(names: tuple[str, ...], held: Row, told: Row | None) -> dict[str, object]:
