@@ -16,7 +16,6 @@ import numpy as np
 from tapekeeper.clock import format_moment, now_microseconds, to_microseconds
 from tapekeeper.errors import InvariantBroken, ParseFailure
 from tapekeeper.model.answer import Answer
-from tapekeeper.model.candle import Candles
 from tapekeeper.model.funding_rate import FundingRates
 from tapekeeper.model.open_interest import OpenInterest
 from tapekeeper.model.series import (
@@ -27,6 +26,7 @@ from tapekeeper.model.series import (
 )
 from tapekeeper.venues.binance_um.agg_trades import believe_agg_trades
 from tapekeeper.venues.binance_um.funding_rates import nearest_due
+from tapekeeper.venues.binance_um.klines import candles_of
 from tapekeeper.venues.binance_um.open_interest import doubt_open_interest
 from tapekeeper.venues.candle_columns import doubt_candles
 from tapekeeper.venues.excerpt import shown
@@ -138,16 +138,7 @@ class _Klines(_GridTable):
     ignored = frozenset({"close_time", "taker_buy_volume", "taker_buy_quote_volume", "ignore"})
 
     def _read(self, told: TextColumns, fields: Fields) -> Answer[Rows]:  # noqa: ARG002
-        candles = Candles(
-            open_time=told.moments("open_time"),
-            open=told.decimals("open"),
-            high=told.decimals("high"),
-            low=told.decimals("low"),
-            close=told.decimals("close"),
-            volume=told.decimals("volume"),
-            cost=told.decimals("quote_volume"),
-            trade_count=told.counts("count"),
-        )
+        candles = candles_of(told, trade_count="count")
         doubt_candles(told, candles)
         over = candles.open_time <= now_microseconds() - self._file.resolution.microseconds
         return self._on_grid(told, candles, over)

@@ -24,7 +24,7 @@ FIELDS: Final = (
     "open_time", "open", "high", "low", "close", "volume", "close_time", "quote_volume", "trades", "taker_base_volume",
     "taker_quote_volume", "ignore",
 )  # fmt: skip
-"""As the venue's archive names them."""
+"""In the order in which they come."""
 
 
 def parse_klines(result: object, window: Window, resolution: Resolution, now: int) -> Answer[Candles]:
@@ -49,7 +49,13 @@ def parse_klines(result: object, window: Window, resolution: Resolution, now: in
     if not result:
         return Answer(Candles.empty())
     told = ToldColumns(dict(zip(FIELDS, map(list, zip(*result, strict=True)), strict=True)))
-    candles = Candles(
+    candles = candles_of(told, trade_count="trades")
+    return believe_candles(told, candles, window, resolution, now)
+
+
+def candles_of(told: ToldColumns, *, trade_count: str) -> Candles:
+    """Return every candle as it came; `trade_count` names the column, which REST and the archive do not agree on."""
+    return Candles(
         open_time=told.moments("open_time"),
         open=told.decimals("open"),
         high=told.decimals("high"),
@@ -57,6 +63,5 @@ def parse_klines(result: object, window: Window, resolution: Resolution, now: in
         close=told.decimals("close"),
         volume=told.decimals("volume"),
         cost=told.decimals("quote_volume"),
-        trade_count=told.counts("trades"),
+        trade_count=told.counts(trade_count),
     )
-    return believe_candles(told, candles, window, resolution, now)
