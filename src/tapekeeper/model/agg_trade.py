@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tapekeeper.model.columns import Columns
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class AggTrades:
+class AggTrades(Columns):
     """n aggregate trades of one instrument, ascending by id, each id once; times never descend.
 
     An aggregate trade sums up what one taker took at one price within a moment. All columns have shape (n,).
@@ -40,18 +42,6 @@ class AggTrades:
     def moments(self) -> Int64Column:
         """When they happened; several may share a moment."""
         return self.event_time
-
-    def select(self, mask: npt.NDArray[np.bool_]) -> AggTrades:
-        """Return the trades where the mask, of shape (n,), is true."""
-        return AggTrades(
-            self.agg_trade_id[mask],
-            self.event_time[mask],
-            self.price[mask],
-            self.quantity[mask],
-            self.first_trade_id[mask],
-            self.last_trade_id[mask],
-            self.is_buyer_maker[mask],
-        )
 
     @classmethod
     def empty(cls) -> AggTrades:

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tapekeeper.model.columns import Columns
+
 Int64Column = npt.NDArray[np.int64]
 Float64Column = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Candles:
+class Candles(Columns):
     """n candles of one series, ascending by open time, each open time once.
 
     All columns have shape (n,). `open_time` is in microseconds since 1970; prices are in the quote currency, `volume`
@@ -35,19 +37,6 @@ class Candles:
     def moments(self) -> Int64Column:
         """The open times."""
         return self.open_time
-
-    def select(self, mask: npt.NDArray[np.bool_]) -> Candles:
-        """Return the candles where the mask, of shape (n,), is true."""
-        return Candles(
-            open_time=self.open_time[mask],
-            open=self.open[mask],
-            high=self.high[mask],
-            low=self.low[mask],
-            close=self.close[mask],
-            volume=self.volume[mask],
-            cost=self.cost[mask],
-            trade_count=None if self.trade_count is None else self.trade_count[mask],
-        )
 
     @classmethod
     def empty(cls) -> Candles:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
+from tapekeeper.model.columns import Columns
 
+if TYPE_CHECKING:
     from tapekeeper.model.candle import Float64Column, Int64Column
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FundingRates:
+class FundingRates(Columns):
     """The funding rates of one instrument at n moments, ascending, each moment once.
 
     All columns have shape (n,). `due_at` is when the venue's schedule says, on the grid of the interval, for joins;
@@ -35,10 +35,6 @@ class FundingRates:
     def moments(self) -> Int64Column:
         """When they were due."""
         return self.due_at
-
-    def select(self, mask: npt.NDArray[np.bool_]) -> FundingRates:
-        """Return the rates where the mask, of shape (n,), is true."""
-        return FundingRates(self.due_at[mask], self.paid_at[mask], self.funding_rate[mask], self.mark_price[mask])
 
     @classmethod
     def empty(cls) -> FundingRates:

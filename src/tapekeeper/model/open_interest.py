@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
+from tapekeeper.model.columns import Columns
 
+if TYPE_CHECKING:
     from tapekeeper.model.candle import Float64Column, Int64Column
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class OpenInterest:
+class OpenInterest(Columns):
     """Open interest of one instrument at n moments, ascending, each moment once.
 
     All columns have shape (n,). `event_time` is in microseconds since 1970, `open_interest` in the base currency, and
@@ -32,10 +32,6 @@ class OpenInterest:
     def moments(self) -> Int64Column:
         """The moments."""
         return self.event_time
-
-    def select(self, mask: npt.NDArray[np.bool_]) -> OpenInterest:
-        """Return the rows where the mask, of shape (n,), is true."""
-        return OpenInterest(self.event_time[mask], self.open_interest[mask], self.open_interest_value[mask])
 
     @classmethod
     def empty(cls) -> OpenInterest:

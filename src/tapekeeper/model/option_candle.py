@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
+from tapekeeper.model.columns import Columns
 
+if TYPE_CHECKING:
     from tapekeeper.model.candle import Float64Column, Int64Column
     from tapekeeper.model.instrument import Instrument
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class OptionCandles:
+class OptionCandles(Columns):
     """n daily candles of many options, ascending by day and then by option, each option and day once.
 
     All columns have shape (n,). `option` is the position of the candle's option in `options`. `day` is midnight of the
@@ -41,20 +41,6 @@ class OptionCandles:
     def moments(self) -> Int64Column:
         """The days."""
         return self.day
-
-    def select(self, mask: npt.NDArray[np.bool_]) -> OptionCandles:
-        """Return the candles where the mask, of shape (n,), is true; the options stay."""
-        return OptionCandles(
-            self.options,
-            self.option[mask],
-            self.day[mask],
-            self.open_time[mask],
-            self.open[mask],
-            self.high[mask],
-            self.low[mask],
-            self.close[mask],
-            self.volume[mask],
-        )
 
     @classmethod
     def empty(cls) -> OptionCandles:
