@@ -8,14 +8,12 @@ import time
 import click
 
 from tapekeeper.backfill.job import BackfillJob
-from tapekeeper.backfill.request import check_request
 from tapekeeper.cli.backfill import run_with_bar
 from tapekeeper.cli.group import EXIT_FAILED, current_settings, examples
 from tapekeeper.cli.output import print_json
-from tapekeeper.cli.venue_backfill import plan_with_notes, summary_json
+from tapekeeper.cli.venue_backfill import plan_with_notes, resume_option, summary_json, venue_request
 from tapekeeper.clock import MICROSECONDS_PER_DAY, format_moment, now_microseconds
 from tapekeeper.errors import ConfigInvalid
-from tapekeeper.model.backfill import Direction, Mode
 from tapekeeper.model.series import (
     BINANCE_UM_AGG_TRADES,
     BINANCE_UM_CANDLES,
@@ -43,13 +41,7 @@ from tapekeeper.model.window import Window
     type=click.IntRange(min=1, max=10_000),
     help="How many days back from now.",
 )
-@click.option(
-    "--resume/--full-refresh",
-    "is_resumed",
-    default=True,
-    show_default=True,
-    help="Fetch only what is missing, or ask again for what is held and correct what differs.",
-)
+@resume_option("Fetch only what is missing, or ask again for what is held and correct what differs.")
 @click.option("--interval", default="1m", show_default=True, help="Of the candles, as Binance writes it: 1m, 4h, 1d.")
 @click.option("--oi-period", default="5m", show_default=True, help="Of the open interest, in the same way: 5m, 1d.")
 @click.option("--skip-candles", is_flag=True, help="Fetch no candles.")
@@ -84,15 +76,13 @@ def backfill_binance(
     if not wanted:
         raise ConfigInvalid("everything is skipped: leave out one of the --skip options")
     requests = [
-        check_request(
+        venue_request(
             dataset,
-            instruments=symbols.split(","),
+            names=symbols,
             start=format_moment(window.start),
             end="now",
             resolution=resolution,
-            direction=Direction.NEWEST_FIRST.value,
-            mode=(Mode.MISSING_ONLY if is_resumed else Mode.FULL_REFRESH).value,
-            keep_fresh=False,
+            is_resumed=is_resumed,
             now=now,
         )
         for dataset, resolution in wanted

@@ -10,9 +10,8 @@ from rich.table import Table
 
 from tapekeeper.cli.database import read
 from tapekeeper.cli.group import current_settings, examples, json_option
-from tapekeeper.cli.output import print_json, print_line, results
+from tapekeeper.cli.listing import dataset_option, limit_option, tell_list
 from tapekeeper.model.resolution import Resolution
-from tapekeeper.model.series import DATASETS
 from tapekeeper.store.corrections import Correction, list_corrections
 
 if TYPE_CHECKING:
@@ -27,26 +26,24 @@ if TYPE_CHECKING:
         "tapekeeper corrections --limit 1000 --json",
     ),
 )
-@click.option("--dataset", type=click.Choice(list(DATASETS)), help="Only this one.")
+@dataset_option
 @click.option("--instrument", metavar="NAME", help="Only this one, such as BTCUSDT.")
-@click.option("--limit", default=100, show_default=True, type=click.IntRange(1), help="At most so many.")
+@limit_option
 @json_option
 def corrections(*, dataset: str | None, instrument: str | None, limit: int, as_json: bool) -> None:
     """Tell the rows that were changed after they were written, newest change first: what they were, what they are."""
-    # One more than is shown tells whether that is all of them.
-    found = read(
-        current_settings(),
-        lambda cursor: list_corrections(cursor, dataset=dataset, instrument=instrument, limit=limit + 1),
+    tell_list(
+        lambda count: read(
+            current_settings(),
+            lambda cursor: list_corrections(cursor, dataset=dataset, instrument=instrument, limit=count),
+        ),
+        limit,
+        name="corrections",
+        nothing="No row was changed after it was written.",
+        as_object=Correction.as_json,
+        as_table=_table,
+        as_json=as_json,
     )
-    shown, more = found[:limit], len(found) > limit
-    if as_json:
-        print_json({"corrections": [each.as_json() for each in shown], "more": more})
-    elif not shown:
-        print_line("No row was changed after it was written.")
-    else:
-        results.print(_table(shown))
-        if more:
-            print_line(f"There are more: --limit {10 * limit} shows further ones.")
 
 
 def _table(shown: Sequence[Correction]) -> Table:

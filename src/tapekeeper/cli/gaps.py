@@ -11,15 +11,17 @@ from rich.table import Table
 from tapekeeper.cli.database import read, write
 from tapekeeper.cli.gap_words import words_of_gap
 from tapekeeper.cli.group import Commands, current_settings, examples, json_option
-from tapekeeper.cli.output import print_json, print_line, results
+from tapekeeper.cli.listing import dataset_option, limit_option, tell_list
+from tapekeeper.cli.output import print_json, print_line
 from tapekeeper.model.gap import GapState
 from tapekeeper.model.resolution import Resolution
-from tapekeeper.model.series import DATASETS
 from tapekeeper.store import gaps as ledger
 from tapekeeper.store.explanation import gap_json
 from tapekeeper.store.lineage import gap_story
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tapekeeper.model.gap_record import ListedGap
     from tapekeeper.store.explanation import GapStory
 
@@ -37,7 +39,7 @@ def gaps() -> None:
         "tapekeeper gaps list --all --dataset deribit.option_trades --limit 1000 --json",
     ),
 )
-@click.option("--dataset", type=click.Choice(list(DATASETS)), help="Only this one.")
+@dataset_option
 @click.option(
     "--state",
     "states",
@@ -46,26 +48,24 @@ def gaps() -> None:
     help="Only gaps in this state; may be repeated.  [default: those that are not closed]",
 )
 @click.option("--all", "in_all_states", is_flag=True, help="Closed gaps too.")
-@click.option("--limit", default=100, show_default=True, type=click.IntRange(1), help="At most so many.")
+@limit_option
 @json_option
 def list_gaps(*, dataset: str | None, states: tuple[str, ...], in_all_states: bool, limit: int, as_json: bool) -> None:
     """Tell the gaps that are not closed, newest first."""
     wanted = [GapState(state) for state in states] or [state for state in GapState if not state.is_closed]
     asked = None if in_all_states else wanted
-    # One more than is shown tells whether that is all of them.
-    found = read(
-        current_settings(),
-        lambda cursor: ledger.list_gaps(cursor, dataset=dataset, states=asked, limit=limit + 1),
+    tell_list(
+        lambda count: read(
+            current_settings(),
+            lambda cursor: ledger.list_gaps(cursor, dataset=dataset, states=asked, limit=count),
+        ),
+        limit,
+        name="gaps",
+        nothing="There is no such gap.",
+        as_object=gap_json,
+        as_table=_table,
+        as_json=as_json,
     )
-    shown, more = found[:limit], len(found) > limit
-    if as_json:
-        print_json({"gaps": [gap_json(listed) for listed in shown], "more": more})
-    elif not shown:
-        print_line("There is no such gap.")
-    else:
-        results.print(_table(shown))
-        if more:
-            print_line(f"There are more: --limit {10 * limit} shows further ones.")
 
 
 @gaps.command("show", epilog=examples("tapekeeper gaps show 12", "tapekeeper gaps show 12 --json"))
@@ -103,7 +103,7 @@ def _tell(story: GapStory, *, as_json: bool) -> None:
         print_line(line, indent=2)
 
 
-def _table(shown: list[ListedGap]) -> Table:
+def _table(shown: Sequence[ListedGap]) -> Table:
     """Return a table of two lines a gap, so that a terminal of 80 columns cuts nothing off."""
     table = Table(title="Gaps", show_lines=True, pad_edge=False)
     table.add_column("gap", justify="right")

@@ -9,13 +9,11 @@ import click
 
 from tapekeeper.backfill.job import BackfillJob
 from tapekeeper.backfill.option_symbols import available_symbols, compare_symbols
-from tapekeeper.backfill.request import check_request
 from tapekeeper.cli.backfill import run_with_bar
 from tapekeeper.cli.group import EXIT_FAILED, current_settings, examples
 from tapekeeper.cli.output import print_json
-from tapekeeper.cli.venue_backfill import plan_with_notes, summary_json
+from tapekeeper.cli.venue_backfill import plan_with_notes, resume_option, summary_json, venue_request
 from tapekeeper.clock import now_microseconds
-from tapekeeper.model.backfill import Direction, Mode
 from tapekeeper.model.series import CRYPTODATADOWNLOAD_OPTION_CANDLES
 from tapekeeper.venues.cryptodatadownload.limits import FIRST_DAY
 
@@ -34,13 +32,7 @@ from tapekeeper.venues.cryptodatadownload.limits import FIRST_DAY
     "--start", default=FIRST_DAY.isoformat(), show_default=True, help="First day in UTC; the venue has none before it."
 )
 @click.option("--end", default="now", show_default=True, help="Last moment in UTC, itself left out.")
-@click.option(
-    "--resume/--full-refresh",
-    "is_resumed",
-    default=True,
-    show_default=True,
-    help="Ask only for days that were never told, or for all of them again, and correct what differs.",
-)
+@resume_option("Ask only for days that were never told, or for all of them again, and correct what differs.")
 def backfill_options(*, currencies: str, start: str, end: str, is_resumed: bool) -> None:
     """Backfill daily candles of options from CryptoDataDownload, and print the summary as one line of JSON.
 
@@ -48,16 +40,8 @@ def backfill_options(*, currencies: str, start: str, end: str, is_resumed: bool)
     whenever you like; the same command goes on where it was, and asks for no day twice.
     """
     started, settings, dataset = time.monotonic(), current_settings(), CRYPTODATADOWNLOAD_OPTION_CANDLES
-    request = check_request(
-        dataset,
-        instruments=currencies.split(","),
-        start=start,
-        end=end,
-        resolution="",
-        direction=Direction.NEWEST_FIRST.value,
-        mode=(Mode.MISSING_ONLY if is_resumed else Mode.FULL_REFRESH).value,
-        keep_fresh=False,
-        now=now_microseconds(),
+    request = venue_request(
+        dataset, names=currencies, start=start, end=end, is_resumed=is_resumed, now=now_microseconds()
     )
     with BackfillJob(settings) as job:
         planned = plan_with_notes(job, request)

@@ -2,17 +2,50 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import click
+
+from tapekeeper.backfill.request import check_request
 from tapekeeper.cli.output import print_message
 from tapekeeper.clock import format_moment
+from tapekeeper.model.backfill import Direction, Mode
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from tapekeeper.backfill.job import BackfillJob
     from tapekeeper.model.backfill import BackfillPlan, BackfillRequest, RunSummary
+    from tapekeeper.model.series import Dataset
     from tapekeeper.model.window import Window
+
+    Command = Callable[..., Any]
+
+
+def resume_option(help_text: str) -> Callable[[Command], Command]:
+    """Return the option whether what is held is asked for again."""
+    return click.option("--resume/--full-refresh", "is_resumed", default=True, show_default=True, help=help_text)
+
+
+def venue_request(
+    dataset: Dataset, *, names: str, start: str, end: str, resolution: str = "", is_resumed: bool, now: int
+) -> BackfillRequest:
+    """Return the request for one dataset; `names` are of instruments, with commas between, the rest is as typed.
+
+    Raises:
+        ConfigInvalid: something was typed that cannot be done.
+    """
+    return check_request(
+        dataset,
+        instruments=names.split(","),
+        start=start,
+        end=end,
+        resolution=resolution,
+        direction=Direction.NEWEST_FIRST.value,
+        mode=(Mode.MISSING_ONLY if is_resumed else Mode.FULL_REFRESH).value,
+        keep_fresh=False,
+        now=now,
+    )
 
 
 def plan_with_notes(job: BackfillJob, request: BackfillRequest) -> BackfillPlan:
