@@ -14,6 +14,7 @@ from tapekeeper.clock import MICROSECONDS_PER_MILLISECOND, MICROSECONDS_PER_SECO
 from tapekeeper.errors import ParseFailure
 from tapekeeper.model.agg_trade import AggTrades
 from tapekeeper.model.answer import Answer
+from tapekeeper.venues.binance_um.told_lists import list_told
 from tapekeeper.venues.told_columns import ToldColumns
 
 if TYPE_CHECKING:
@@ -38,16 +39,15 @@ def parse_agg_trades(result: object, window: Window | None, now: int) -> Answer[
         WindowMismatch: it holds a trade of another window.
         InvariantBroken: the ids do not ascend, or the times descend.
     """
-    if not isinstance(result, list):
-        raise ParseFailure(f"aggregate trades of Binance should come as a list, not as {reprlib.repr(result)}")
-    for row in result:
+    rows = list_told(result, "aggregate trades")
+    for row in rows:
         if not isinstance(row, dict) or not row.keys() >= set(FIELDS):
             raise ParseFailure(
                 f"an aggregate trade of Binance should be an object with {', '.join(FIELDS)}, not {reprlib.repr(row)}"
             )
-    if not result:
+    if not rows:
         return Answer(AggTrades.empty())
-    return believe_agg_trades(ToldColumns({name: [row[name] for row in result] for name in FIELDS}), window, now)
+    return believe_agg_trades(ToldColumns({name: [row[name] for row in rows] for name in FIELDS}), window, now)
 
 
 def believe_agg_trades(

@@ -18,6 +18,7 @@ from tapekeeper.model.answer import Answer
 from tapekeeper.model.funding_rate import FundingRates
 from tapekeeper.model.resolution import Resolution
 from tapekeeper.venues.binance_um.limits import FUNDING_INTERVALS, USUAL_FUNDING_INTERVAL
+from tapekeeper.venues.binance_um.told_lists import list_about, list_told
 from tapekeeper.venues.told_columns import ToldColumns
 
 if TYPE_CHECKING:
@@ -85,10 +86,8 @@ def parse_funding_intervals(result: object) -> dict[str, Resolution]:
     Raises:
         ParseFailure: the answer is not of the documented shape.
     """
-    if not isinstance(result, list):
-        raise ParseFailure(f"funding intervals of Binance should come as a list, not as {reprlib.repr(result)}")
     intervals = {}
-    for row in result:
+    for row in list_told(result, "funding intervals"):
         name, hours = (row.get("symbol"), row.get("fundingIntervalHours")) if isinstance(row, dict) else (None, None)
         if not isinstance(name, str) or type(hours) is not int or hours < 1:
             raise ParseFailure(
@@ -121,12 +120,8 @@ def nearest_due(paid_at: Int64Column, interval: Resolution) -> Int64Column:
 
 def _told(result: object, instrument_name: str) -> ToldColumns | None:
     """Return the columns of an answer about one instrument, None where it has no row."""
-    if not isinstance(result, list):
-        raise ParseFailure(f"funding rates of Binance should come as a list, not as {reprlib.repr(result)}")
-    for row in result:
-        if not isinstance(row, dict) or row.get("symbol") != instrument_name:
-            raise ParseFailure(f"a funding rate should be about {instrument_name}, not {reprlib.repr(row)}")
-    return ToldColumns({name: [row.get(name) for row in result] for name in FIELDS}) if result else None
+    rows = list_about(result, instrument_name, "funding rates", "a funding rate")
+    return ToldColumns({name: [row.get(name) for row in rows] for name in FIELDS}) if rows else None
 
 
 def _check_interval(strays: Int64Column, instrument_name: str, interval: Resolution) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from tapekeeper.errors import ParseFailure
 from tapekeeper.model.answer import Answer
 from tapekeeper.model.candle import Candles
+from tapekeeper.venues.binance_um.told_lists import list_told
 from tapekeeper.venues.candle_columns import believe_candles
 from tapekeeper.venues.told_columns import ToldColumns
 
@@ -41,14 +42,13 @@ def parse_klines(result: object, window: Window, resolution: Resolution, now: in
         WindowMismatch: it holds a candle of another window or of another grid.
         InvariantBroken: the open times do not ascend.
     """
-    if not isinstance(result, list):
-        raise ParseFailure(f"candles of Binance should come as a list, not as {reprlib.repr(result)}")
-    for row in result:
+    rows = list_told(result, "candles")
+    for row in rows:
         if not isinstance(row, list) or len(row) != len(FIELDS):
             raise ParseFailure(f"a candle of Binance should be a list of {len(FIELDS)}, not {reprlib.repr(row)}")
-    if not result:
+    if not rows:
         return Answer(Candles.empty())
-    told = ToldColumns(dict(zip(FIELDS, map(list, zip(*result, strict=True)), strict=True)))
+    told = ToldColumns(dict(zip(FIELDS, map(list, zip(*rows, strict=True)), strict=True)))
     candles = candles_of(told, trade_count="trades")
     return believe_candles(told, candles, window, resolution, now)
 

@@ -6,13 +6,12 @@ came as a number and as text (both recorded). A period without a trade is left o
 
 from __future__ import annotations
 
-import reprlib
 from typing import TYPE_CHECKING, Final
 
 from tapekeeper.clock import MILLISECONDS_MAXIMUM
-from tapekeeper.errors import ParseFailure
 from tapekeeper.model.answer import Answer
 from tapekeeper.model.open_interest import OpenInterest
+from tapekeeper.venues.binance_um.told_lists import list_about
 from tapekeeper.venues.told_columns import ToldColumns
 
 if TYPE_CHECKING:
@@ -40,14 +39,10 @@ def parse_open_interest(
         WindowMismatch: it holds a point of another window or of another grid.
         InvariantBroken: the points do not ascend.
     """
-    if not isinstance(result, list):
-        raise ParseFailure(f"open interest of Binance should come as a list, not as {reprlib.repr(result)}")
-    for row in result:
-        if not isinstance(row, dict) or row.get("symbol") != instrument_name:
-            raise ParseFailure(f"a row of open interest should be about {instrument_name}, not {reprlib.repr(row)}")
-    if not result:
+    told_rows = list_about(result, instrument_name, "open interest", "a row of open interest")
+    if not told_rows:
         return Answer(OpenInterest.empty())
-    columns = {name: [row.get(name) for row in result] for name in FIELDS}
+    columns = {name: [row.get(name) for row in told_rows] for name in FIELDS}
     columns["timestamp"] = [_as_number(value) for value in columns["timestamp"]]
     told = ToldColumns(columns)
     rows = OpenInterest(
