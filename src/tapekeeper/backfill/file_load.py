@@ -191,8 +191,10 @@ class FileLoad:
     def _land_answer(self, cursor: Cursor, window: Window, answer: Answer[Rows]) -> RowCounts:
         dataset, series_id = self._dataset, self._chunk.series_id
         quarantine(cursor, series_id, answer.rejected)
-        rows = land(cursor, dataset, series_id, window, answer.rows, source=Source.REST.value)
-        settle(cursor, dataset, series_id, window, cause=Cause.UNKNOWN, by=_BY, evidence=self._evidence)
+        rows = RowCounts()
+        if answer.tells_anything:
+            rows = land(cursor, dataset, series_id, window, answer.rows, source=Source.REST.value)
+            settle(cursor, dataset, series_id, window, cause=Cause.UNKNOWN, by=_BY, evidence=self._evidence)
         self._count(cursor, rows)
         return rows
 

@@ -224,7 +224,8 @@ class _Worker:
         is_last_try = chunk.attempts >= self._settings.backfill.attempts_per_chunk
         quarantine(cursor, chunk.series_id, answer.rejected)
         rows = RowCounts()
-        if not answer.rejected or is_last_try or offer_of(self._request.dataset).step is None:
+        is_final = is_last_try or offer_of(self._request.dataset).step is None
+        if not answer.rejected or (is_final and answer.tells_anything):
             rows = self._land(cursor, chunk, answer)
         if not answer.rejected:
             runs.finish(cursor, chunk, self._owner, rows)

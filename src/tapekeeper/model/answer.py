@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -21,7 +22,7 @@ class Rows(Protocol):
         ...
 
 
-RowsT = TypeVar("RowsT", covariant=True)
+RowsT = TypeVar("RowsT", bound=Sized, covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +43,8 @@ class Answer(Generic[RowsT]):
 
     rows: RowsT
     rejected: tuple[RejectedRow, ...] = ()
+
+    @property
+    def tells_anything(self) -> bool:
+        """One of which no row can be believed tells nothing, not even that there is nothing."""
+        return len(self.rows) > 0 or not self.rejected

@@ -78,6 +78,8 @@ class _Asking:
         (window, answer), claim = told, self._claim
         series_id, source = claim.gap.series_id, Source.REST.value
         quarantine(cursor, series_id, answer.rejected)
+        if not answer.tells_anything:
+            return
         if self._is_option_of_chain:
             write_rows(cursor, OPTION_CANDLES, series_id, answer.rows, source=source)
             return
