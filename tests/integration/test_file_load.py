@@ -15,7 +15,7 @@ from tapekeeper.backfill.tools import tools_for
 from tapekeeper.clock import MICROSECONDS_PER_DAY, now_microseconds, parse_moment
 from tapekeeper.errors import RetryLater
 from tapekeeper.http.rate_budget import Priority
-from tapekeeper.model.backfill import BackfillRequest
+from tapekeeper.model.backfill import BackfillRequest, PlannedChunk, Source
 from tapekeeper.model.resolution import Resolution
 from tapekeeper.model.series import BINANCE_UM_AGG_TRADES, BINANCE_UM_CANDLES, BINANCE_UM_OPEN_INTEREST
 from tapekeeper.model.window import Window
@@ -27,6 +27,7 @@ from tapekeeper.settings import (
     Settings,
 )
 from tapekeeper.store import runs
+from tapekeeper.store.database import Database
 from tests.support.truth import one_value, query
 
 if TYPE_CHECKING:
@@ -157,3 +158,28 @@ def test_an_archive_that_is_away_keeps_nothing_from_being_fresh(
             job.take_turn(BINANCE_UM_AGG_TRADES, "live", turn)
     told_until = "SELECT extract(epoch FROM max(window_end)) * 1000000 FROM told_windows"
     assert one_value(database_url, told_until) > now - 5 * 60_000_000
+
+
+def test_what_rest_tells_too_does_not_wait_for_an_archive_that_refuses_us(
+    settings: Settings, simulator: Simulator, database_url: str
+) -> None:
+    today = now_microseconds() // DAY * DAY
+    hour = Window(today - 6 * HOUR, today - 5 * HOUR)
+    with BackfillJob(settings) as job:
+        planned = job.plan(asked(BINANCE_UM_AGG_TRADES, hour, Resolution(0)))
+        run_id = job.start(planned, "test")
+        # As it is planned from six o'clock on, when the file is published.
+        with closing(Database(database_url)) as database:
+            database.run(lambda cursor: cursor.execute("DELETE FROM backfill_chunks"))
+            series_id = one_value(database_url, "SELECT series_id FROM series")
+            chunk = PlannedChunk(hour, Source.ARCHIVE)
+            database.run(lambda cursor: runs.add_chunks(cursor, run_id, series_id, [chunk]))
+        refused = {"kind": "too_many_requests", "service": "binance_archive", "retry_after": 900}
+        simulator.set_faults([{**refused, "from_request": 1, "to_request": 1_000}])
+        job.work(run_id)
+        assert job.finish(run_id).state == "done"
+    truth = simulator.truth("binance_um/agg_trades", symbol=NAME, start=hour.start // 1_000, end=hour.end // 1_000)
+    held = query(database_url, "SELECT agg_trade_id FROM agg_trades ORDER BY 1")
+    assert [number for (number,) in held] == truth["agg_trade_id"]
+    assert query(database_url, "SELECT window_start, window_end FROM told_windows") == [hour.as_datetimes()]
+    assert query(database_url, "SELECT cause FROM data_gaps") == []

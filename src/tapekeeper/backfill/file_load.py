@@ -11,7 +11,14 @@ from tapekeeper.backfill.cut import cut
 from tapekeeper.backfill.landing import land, make_room, settle
 from tapekeeper.backfill.offers import offer_of
 from tapekeeper.clock import now_microseconds
-from tapekeeper.errors import ArchiveDefect, FileAbsent, RequestRejected
+from tapekeeper.errors import (
+    ArchiveDefect,
+    FileAbsent,
+    NetworkFailure,
+    RateLimited,
+    RequestRejected,
+    VenueUnavailable,
+)
 from tapekeeper.model.backfill import RowCounts, Source
 from tapekeeper.model.gap import Cause
 from tapekeeper.model.window import Window
@@ -128,7 +135,8 @@ class FileLoad:
         """Load the file, fill its holes over REST, and let gaps tell what neither has.
 
         Raises:
-            RetryLater: the archive or the venue cannot be asked now; what came before is kept.
+            RetryLater: the venue cannot be asked now, or the archive for what REST tells no more; what came before is
+                kept.
             BadData: an answer over REST cannot be believed; what came before is kept.
         """
         try:
@@ -142,6 +150,13 @@ class FileLoad:
             is_absent = isinstance(error, FileAbsent)
             rows = RowCounts()
             holes = self._patiently(lambda cursor: self._note_defect(cursor, is_absent=is_absent))
+        except (RateLimited, VenueUnavailable, NetworkFailure) as error:
+            if self._offer.days_kept is None or self._chunk.window.start < self._kept_from:
+                raise
+            # What is young enough that REST tells it is soon told no more, and somebody waits for it.
+            _log.warning("%s is asked for over REST: %s", self._chunk.window, error)
+            rows = RowCounts()
+            holes = self._patiently(lambda cursor: self._note_defect(cursor, is_absent=True))
         if holes:
             rows += self._fill(holes)
             self._patiently(lambda cursor: self._conclude(cursor, RowCounts()))
