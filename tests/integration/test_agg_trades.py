@@ -130,6 +130,28 @@ def test_trades_are_written_once_with_all_that_was_told_of_them(database: Databa
     database.run(work)
 
 
+def test_a_trade_that_is_moved_over_midnight_leaves_the_partitions_of_other_days_alone(database: Database) -> None:
+    times = [START + DAY - 2 * MINUTE, START + DAY - MINUTE, START + DAY]
+
+    def set_up(cursor: Cursor) -> int:
+        ensure_days(cursor, Window(START - 40 * DAY, START - 30 * DAY))
+        series_id = followed_trades(cursor, THREE_DAYS)
+        write(cursor, series_id, some_trades([7, 8, 9], times))
+        return series_id
+
+    series_id = database.run(set_up)
+
+    def move(cursor: Cursor) -> None:
+        write(cursor, series_id, some_trades([7, 8, 9], [times[0], times[2], times[2]]))
+        cursor.execute(
+            "SELECT DISTINCT relname FROM pg_locks JOIN pg_class ON pg_class.oid = relation "
+            "WHERE pid = pg_backend_pid() AND relname ~ '^agg_trades_202008'"
+        )
+        assert cursor.fetchall() == []
+
+    database.run(move)
+
+
 def test_a_trade_that_is_corrected_leaves_its_former_self_behind_and_moves_to_its_day(database: Database) -> None:
     # The last trade of the first day happened after midnight, and another one at another price.
     times = [START + DAY - 3 * MINUTE, START + DAY - 2 * MINUTE, START + DAY - MINUTE]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from tapekeeper.clock import MICROSECONDS_PER_DAY, day_start, from_microseconds
 from tapekeeper.errors import InvariantBroken
 from tapekeeper.model.backfill import RowCounts
 from tapekeeper.store.account import Change, change_account
@@ -40,13 +41,15 @@ _EXTEND_DAYS: Final = """
     ) AS gain
     WHERE coverage.series_id = %(series_id)s AND coverage.day = gain.day
 """
-# Only where a trade was moved away, which is rare: what was the first or the last of the day may be so no more.
+# Only where a trade was moved away, which is rare: what was the first or the last of the day may be so no more. The
+# bounds of all days are told apart from those of each, so that the planner opens and locks no other partition.
 _MEASURE_DAYS: Final = """
     UPDATE coverage SET (first_event_time, last_event_time) = (
         SELECT min(event_time), max(event_time)
         FROM agg_trades
         WHERE instrument_id = %(instrument_id)s AND event_time >= coverage.day::timestamp AT TIME ZONE 'UTC'
             AND event_time < (coverage.day + 1)::timestamp AT TIME ZONE 'UTC'
+            AND event_time >= %(from)s AND event_time < %(to)s
     )
     WHERE series_id = %(series_id)s AND day = ANY(%(days)s::date[])
 """
@@ -139,5 +142,7 @@ def _account(cursor: Cursor, ids: Mapping[str, int], incoming: IncomingAggTrades
     }
     cursor.execute(_EXTEND_DAYS, {**ids, **extents})
     if written.moved_from:
-        cursor.execute(_MEASURE_DAYS, {**ids, "days": array_of(written.moved_from)})
+        start, end = day_start(min(written.moved_from)), day_start(max(written.moved_from)) + MICROSECONDS_PER_DAY
+        bounds = {"from": from_microseconds(start), "to": from_microseconds(end)}
+        cursor.execute(_MEASURE_DAYS, {**ids, **bounds, "days": array_of(written.moved_from)})
     cursor.execute(_EXTEND_TOTALS, {**ids, "rows": sum(gained.values()), "last_id": incoming.last_id})
