@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from tapekeeper.backfill.cut import cut
-from tapekeeper.backfill.landing import land, make_room, settle
+from tapekeeper.backfill.landing import land, land_answer, make_room, settle
 from tapekeeper.backfill.offers import offer_of
 from tapekeeper.clock import now_microseconds
 from tapekeeper.errors import (
@@ -19,7 +19,7 @@ from tapekeeper.errors import (
     RequestRejected,
     VenueUnavailable,
 )
-from tapekeeper.model.backfill import RowCounts, Source
+from tapekeeper.model.backfill import RowCounts
 from tapekeeper.model.gap import Cause
 from tapekeeper.model.window import Window
 from tapekeeper.store import archive_files, coverage, gaps, told
@@ -206,10 +206,7 @@ class FileLoad:
     def _land_answer(self, cursor: Cursor, window: Window, answer: Answer[Rows]) -> RowCounts:
         dataset, series_id = self._dataset, self._chunk.series_id
         quarantine(cursor, series_id, answer.rejected)
-        rows = RowCounts()
-        if answer.tells_anything:
-            rows = land(cursor, dataset, series_id, window, answer.rows, source=Source.REST.value)
-            settle(cursor, dataset, series_id, window, cause=Cause.UNKNOWN, by=_BY, evidence=self._evidence)
+        rows = land_answer(cursor, dataset, series_id, window, answer, by=_BY, evidence=self._evidence)
         self._count(cursor, rows)
         return rows
 

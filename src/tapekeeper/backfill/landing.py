@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, cast
 
 from tapekeeper.clock import MICROSECONDS_PER_DAY, now_microseconds
-from tapekeeper.model.backfill import RowCounts
+from tapekeeper.model.backfill import RowCounts, Source
 from tapekeeper.model.gap import Cause
 from tapekeeper.model.series import BINANCE_UM_AGG_TRADES, CRYPTODATADOWNLOAD_OPTION_CANDLES
 from tapekeeper.store.agg_trades import ensure_days, settle_window, write_agg_trades
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
 
     from tapekeeper.model.agg_trade import AggTrades
-    from tapekeeper.model.answer import Rows
+    from tapekeeper.model.answer import Answer, Rows
     from tapekeeper.model.option_candle import OptionCandles
     from tapekeeper.model.series import Dataset
     from tapekeeper.model.window import Window
@@ -62,3 +62,24 @@ def settle(
     """Note that all of a window was told and has landed; what is missing in a chain of numbers becomes a gap."""
     if dataset == BINANCE_UM_AGG_TRADES:
         settle_window(cursor, series_id, window, cause=cause, by=by, evidence=evidence)
+
+
+def land_answer(
+    cursor: Cursor,
+    dataset: Dataset,
+    series_id: int,
+    window: Window,
+    answer: Answer[Rows],
+    *,
+    by: str,
+    evidence: Mapping[str, object],
+) -> RowCounts:
+    """Write what a venue told over REST of a whole window; of a series without a grid it is told for good.
+
+    An answer of which no row can be believed changes nothing. Rows that were put aside are left to the caller.
+    """
+    if not answer.tells_anything:
+        return RowCounts()
+    rows = land(cursor, dataset, series_id, window, answer.rows, source=Source.REST.value)
+    settle(cursor, dataset, series_id, window, cause=Cause.UNKNOWN, by=by, evidence=evidence)
+    return rows

@@ -11,12 +11,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from tapekeeper.backfill.file_load import FileLoad
-from tapekeeper.backfill.landing import land, settle
+from tapekeeper.backfill.landing import land_answer
 from tapekeeper.backfill.offers import offer_of
 from tapekeeper.errors import BadData, DatabaseUnavailable, RateLimited, RequestRejected, RetryLater
 from tapekeeper.http.client import BudgetExhausted
 from tapekeeper.model.backfill import Chunk, RowCounts, Source
-from tapekeeper.model.gap import Cause
 from tapekeeper.store import runs
 from tapekeeper.store.quarantine import quarantine
 from tapekeeper.store.runs import LeaseLost
@@ -225,8 +224,17 @@ class _Worker:
         quarantine(cursor, chunk.series_id, answer.rejected)
         rows = RowCounts()
         is_final = is_last_try or offer_of(self._request.dataset).step is None
-        if not answer.rejected or (is_final and answer.tells_anything):
-            rows = self._land(cursor, chunk, answer)
+        if not answer.rejected or is_final:
+            evidence = {"run_id": chunk.run_id, "rejected": len(answer.rejected)}
+            rows = land_answer(
+                cursor,
+                self._request.dataset,
+                chunk.series_id,
+                chunk.window,
+                answer,
+                by="backfill",
+                evidence=evidence,
+            )
         if not answer.rejected:
             runs.finish(cursor, chunk, self._owner, rows)
             return rows
@@ -238,14 +246,6 @@ class _Worker:
             runs.give_back(
                 cursor, chunk, self._owner, rows, error=error, after_seconds=_BAD_DATA_PAUSE_SECONDS, counts=True
             )
-        return rows
-
-    def _land(self, cursor: Cursor, chunk: Chunk, answer: Answer[Rows]) -> RowCounts:
-        """Write the rows of the whole window; what was told of a series without a grid is told for good."""
-        dataset, series_id, window = self._request.dataset, chunk.series_id, chunk.window
-        rows = land(cursor, dataset, series_id, window, answer.rows, source=Source.REST.value)
-        evidence = {"run_id": chunk.run_id, "rejected": len(answer.rejected)}
-        settle(cursor, dataset, series_id, window, cause=Cause.UNKNOWN, by="backfill", evidence=evidence)
         return rows
 
     def _again_or_fail(self, chunk: Chunk, error: BadData) -> None:

@@ -6,10 +6,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tapekeeper.backfill.cut import cut
-from tapekeeper.backfill.landing import land, settle
+from tapekeeper.backfill.landing import land_answer
 from tapekeeper.backfill.offers import offer_of
 from tapekeeper.model.backfill import Source
-from tapekeeper.model.gap import Cause
 from tapekeeper.model.series import CRYPTODATADOWNLOAD_OPTION_CANDLES
 from tapekeeper.model.window import Window
 from tapekeeper.repair.fetched import Fetched, RepairPurpose
@@ -76,12 +75,9 @@ class _Asking:
         if told is None:
             return
         (window, answer), claim = told, self._claim
-        series_id, source = claim.gap.series_id, Source.REST.value
+        series_id = claim.gap.series_id
         quarantine(cursor, series_id, answer.rejected)
-        if not answer.tells_anything:
-            return
         if self._is_option_of_chain:
-            write_rows(cursor, OPTION_CANDLES, series_id, answer.rows, source=source)
+            write_rows(cursor, OPTION_CANDLES, series_id, answer.rows, source=Source.REST.value)
             return
-        land(cursor, claim.dataset, series_id, window, answer.rows, source=source)
-        settle(cursor, claim.dataset, series_id, window, cause=Cause.UNKNOWN, by="repair", evidence={})
+        land_answer(cursor, claim.dataset, series_id, window, answer, by="repair", evidence={})
