@@ -19,7 +19,9 @@ from tapekeeper.model.backfill import BackfillRequest, Mode
 from tapekeeper.model.resolution import Resolution
 from tapekeeper.model.series import BINANCE_UM_AGG_TRADES, BINANCE_UM_CANDLES, BINANCE_UM_OPEN_INTEREST
 from tapekeeper.model.window import Window
+from tapekeeper.repair.job import RepairJob
 from tapekeeper.settings import read_settings
+from tapekeeper.store.database import Database
 from tests.acceptance.venues import binance_um
 from tests.acceptance.venues.scene import PATIENT, Scene
 from tests.acceptance.venues.subject import Followed, milliseconds, rows_of
@@ -274,6 +276,24 @@ def test_a_repair_that_finds_a_file_replaced_takes_all_of_it_anew(case: Case, ar
     archive.repair(permanent_after_hours=24)
     archive.assert_all_of(case)
     assert one_value(archive.url, "SELECT count(*) FROM corrections") == len(altered)
+
+
+@pytest.mark.parametrize("case", [TRADES], ids=named)
+def test_a_trade_at_the_moment_of_the_next_one_is_found_in_a_file_that_was_never_loaded(
+    case: Case, archive: Archive
+) -> None:
+    archive.simulator.set_faults([case.fault("archive_left_out_rows", fraction=0.02)])
+    assert archive.fetch(case).state == "done"
+    archive.simulator.clear_faults()
+    time_of = {row[1]: row[0] for row in archive.true(case)}
+    found = query(archive.url, "SELECT gap_id, first_sequence, last_sequence, window_end FROM data_gaps ORDER BY 1")
+    shared = [gap_id for gap_id, first, last, end in found if first == last and time_of[first] == end]
+    assert shared
+    # As if the hole had been seen over REST, and repaired when that told it no more.
+    with closing(Database(archive.url)) as database:
+        database.run(lambda cursor: cursor.execute("DELETE FROM archive_files"))
+    with RepairJob(archive.read) as job:
+        assert sum(job.repair(gap_id, by="test").repaired for gap_id in shared) == len(shared)
 
 
 @pytest.mark.parametrize("case", [TRADES], ids=named)
