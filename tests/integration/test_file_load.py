@@ -183,3 +183,22 @@ def test_what_rest_tells_too_does_not_wait_for_an_archive_that_refuses_us(
     assert [number for (number,) in held] == truth["agg_trade_id"]
     assert query(database_url, "SELECT window_start, window_end FROM told_windows") == [hour.as_datetimes()]
     assert query(database_url, "SELECT cause FROM data_gaps") == []
+
+
+def test_a_replaced_file_that_cannot_be_loaded_is_looked_at_again_tomorrow_and_not_every_turn(
+    settings: Settings, simulator: Simulator, database_url: str
+) -> None:
+    daily = settings.model_copy(
+        update={"binance_archive": BinanceArchiveSettings(url=simulator.base_url, recheck_hours=24)}
+    )
+    with BackfillJob(daily) as job:
+        backfill(job, asked(BINANCE_UM_AGG_TRADES, Window(START, START + DAY), Resolution(0)))
+        rows = one_value(database_url, "SELECT count(*) FROM agg_trades")
+        half = {"kind": "archive_truncated", "instrument": NAME, "dataset": "aggTrades", "checksum_fits": True}
+        simulator.set_faults([half])
+        with closing(Database(database_url)) as database:
+            old = "UPDATE archive_files SET checked_at = now() - interval '25 hours'"
+            database.run(lambda cursor: cursor.execute(old))
+        assert len(job.reload_replaced(BINANCE_UM_AGG_TRADES, "live", "first")) == 1
+        assert job.reload_replaced(BINANCE_UM_AGG_TRADES, "live", "second") == []
+    assert one_value(database_url, "SELECT count(*) FROM agg_trades") == rows

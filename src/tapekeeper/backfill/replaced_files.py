@@ -48,8 +48,10 @@ def replaced_files(
 def start_reload(cursor: Cursor, loaded: LoadedFile, run_key: str) -> int:
     """Write down a run that loads a file again, and return its id; one of this key that exists already is gone on with.
 
-    What is followed and expected stays as it is.
+    What is followed and expected stays as it is. The file has been looked at: one that cannot be loaded is not fetched
+    again before its turn.
     """
+    archive_files.note_looked(cursor, loaded.series_id, loaded.name)
     request = BackfillRequest(
         dataset=loaded.dataset,
         instruments=(loaded.instrument_name,),
