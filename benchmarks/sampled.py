@@ -25,10 +25,10 @@ PLACES: Final = {
     ("http/client.py", "_wait"): "wait for a permit",
     ("store/series_lock.py", ""): "write: wait for another writer of the series",
     ("store/grid_rows.py", ""): "write: candles and coverage",
-    ("backfill/runner.py", "do"): "write: commit",
+    ("backfill/worker.py", "do"): "write: commit",
     ("backfill/runner.py", "_wait_for_more"): "wait for the last chunks of other workers",
     ("store/runs.py", ""): "bookkeeping: lease and settle chunks",
-    ("backfill/runner.py", "claim"): "bookkeeping: lease and settle chunks",
+    ("backfill/worker.py", "claim"): "bookkeeping: lease and settle chunks",
     ("store/rate_budgets.py", ""): "bookkeeping: rate budget",
     ("store/api_requests.py", ""): "bookkeeping: record of requests",
 }
