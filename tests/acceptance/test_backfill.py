@@ -1,4 +1,7 @@
-"""The backfill command as a user runs it, against the simulated venue and a real database."""
+"""The backfill command as a user runs it, against the simulated venue and a real database.
+
+What holds for every venue is in `venues/`: storms, a second run, a kill, questions that are wrong.
+"""
 
 from __future__ import annotations
 
@@ -55,19 +58,6 @@ def test_what_lands_equals_the_truth_of_the_venue(
     assert summary["requests"] == one_value(database_url, "SELECT count(*) FROM api_requests WHERE run_id IS NOT NULL")
 
 
-def test_a_finished_backfill_again_writes_nothing_and_asks_for_nothing(
-    settings: dict[str, str], database_url: str
-) -> None:
-    backfill(settings, *BITCOIN, *TEN_DAYS)
-    before = one_value(database_url, "SELECT array_agg((xmin, ctid)::text ORDER BY open_time)::text FROM candles")
-    again = backfill(settings, *BITCOIN, *TEN_DAYS)
-    assert (again["requests"], again["fetched"], again["state"]) == (0, 0, "done")
-    refreshed = backfill(settings, *BITCOIN, *TEN_DAYS, "--mode", "full refresh")
-    assert (refreshed["unchanged"], refreshed["inserted"], refreshed["updated"]) == (ROWS, 0, 0)
-    after = one_value(database_url, "SELECT array_agg((xmin, ctid)::text ORDER BY open_time)::text FROM candles")
-    assert after == before
-
-
 def test_only_what_is_missing_is_fetched(settings: dict[str, str], database_url: str, simulator: Simulator) -> None:
     backfill(settings, *BITCOIN, "--start", "2024-03-02", "--end", "2024-03-03T12:00Z")
     backfill(settings, *BITCOIN, "--start", "2024-03-06", "--end", "2024-03-07")
@@ -75,24 +65,6 @@ def test_only_what_is_missing_is_fetched(settings: dict[str, str], database_url:
     assert summary["inserted"] == ROWS - 2_160 - 1_440
     part = backfill(settings, *BITCOIN, "--start", "2024-03-04T06:00Z", "--end", "2024-03-05", "--mode", "full refresh")
     assert (part["earliest"], part["latest"]) == ("2024-03-04T06:00:00Z", "2024-03-04T23:59:00Z")
-    assert held_candles(database_url, "BTC-PERPETUAL", WINDOW) == true_candles(simulator, "BTC-PERPETUAL", WINDOW)
-
-
-def test_killed_anywhere_it_goes_on_where_the_last_commit_was(
-    settings: dict[str, str], database_url: str, simulator: Simulator
-) -> None:
-    slow = {**settings, "TAPEKEEPER_DERIBIT_REQUESTS_PER_SECOND": "4", "TAPEKEEPER_DERIBIT_BURST_REQUESTS": "2"}
-    done = "SELECT count(*) FROM backfill_chunks WHERE state = 'done'"
-    for committed in (3, 7):
-        process = start_tapekeeper(["backfill", "perpetuals", *BITCOIN, *TEN_DAYS], slow)
-        wait_for(lambda committed=committed: one_value(database_url, done) >= committed)  # type: ignore[misc]
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-    held = one_value(database_url, "SELECT sum(held) FROM coverage")
-    assert held == one_value(database_url, "SELECT count(*) FROM candles")
-    assert 0 < held < ROWS
-    summary = backfill(settings, *BITCOIN, *TEN_DAYS)
-    assert summary["inserted"] == ROWS - held
     assert held_candles(database_url, "BTC-PERPETUAL", WINDOW) == true_candles(simulator, "BTC-PERPETUAL", WINDOW)
 
 
@@ -143,34 +115,6 @@ def test_a_budget_too_small_for_all_workers_delays_chunks_and_fails_none(setting
     assert (summary["state"], summary["chunks_failed"], summary["inserted"]) == ("done", 0, ROWS)
     assert "for our own rate budget" in " ".join(errors.split())
     assert "the next chunk can be had" not in errors, "a worker waits for what its own neighbours are doing"
-
-
-STORM: list[dict[str, Any]] = [
-    {"kind": "too_many_requests", "probability": 0.1},
-    {"kind": "server_error", "probability": 0.1},
-    {"kind": "cut", "probability": 0.1},
-    {"kind": "truncated", "probability": 0.1},
-    {"kind": "malformed", "probability": 0.1},
-    {"kind": "wrong_window", "probability": 0.1, "method": "public/get_tradingview_chart_data"},
-    {"kind": "bad_candle", "probability": 0.1, "method": "public/get_tradingview_chart_data"},
-    {"kind": "number_forms", "probability": 0.3},
-]
-
-
-def test_through_a_storm_of_faults_every_row_arrives(
-    settings: dict[str, str], database_url: str, simulator: Simulator
-) -> None:
-    simulator.set_faults(STORM)
-    patient = {
-        **settings,
-        "TAPEKEEPER_HTTP_ATTEMPTS_MAXIMUM": "50",
-        "TAPEKEEPER_BACKFILL_ATTEMPTS_PER_CHUNK": "50",
-        "TAPEKEEPER_DERIBIT_REQUESTS_PER_SECOND": "200",
-    }
-    summary = backfill(patient, *BITCOIN, *TEN_DAYS)
-    assert (summary["state"], summary["inserted"]) == ("done", ROWS)
-    assert summary["requests"] > summary["chunks_done"], "the storm was felt"
-    assert held_candles(database_url, "BTC-PERPETUAL", WINDOW) == true_candles(simulator, "BTC-PERPETUAL", WINDOW)
 
 
 def test_a_chunk_that_cannot_be_had_fails_with_its_reason_and_the_rest_goes_on(
@@ -232,29 +176,6 @@ def test_a_start_before_the_listing_goes_on_from_there(
 def test_a_window_without_a_candle_says_why(window: list[str], reason: str, settings: dict[str, str]) -> None:
     output, _ = run_tapekeeper(["plan", "perpetuals", *BITCOIN, *window, "--json"], settings)
     assert reason in json_of(output)["instruments"][0]["note"]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        (
-            ["--instruments", "BTC-PERPETUL", *TEN_DAYS],
-            "knows no instrument 'BTC-PERPETUL': did you mean BTC-PERPETUAL",
-        ),
-        ([*BITCOIN, "--start", "2024-03-02", "--end", "2024-03-01"], "choose an earlier start or a later end"),
-        ([*BITCOIN, "--start", "2024-03-02", "--end", "2999-01-01"], "is in the future"),
-        (["--instruments", "[/]", *TEN_DAYS], "knows no instrument '[/]'"),
-        ([*BITCOIN, *TEN_DAYS, "--resolution", "7"], "'7' is not a resolution of Deribit: type one of"),
-        ([*BITCOIN, "--start", "2024-03-01T10:00", "--end", "2024-03-02"], "has no time zone"),
-    ],
-)
-def test_bad_input_says_what_to_type_and_writes_nothing(
-    arguments: list[str], sentence: str, settings: dict[str, str], database_url: str
-) -> None:
-    _, errors = run_tapekeeper(["backfill", "perpetuals", *arguments], settings, exit_code=2)
-    assert sentence in " ".join(errors.split())
-    assert "Traceback" not in errors
-    assert one_value(database_url, "SELECT count(*) FROM backfill_runs") == 0
 
 
 def test_a_database_that_is_away_before_the_run_is_told(settings: dict[str, str]) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 CHART: Final = "public/get_tradingview_chart_data"
 WINDOW: Final = ("--start", "2024-03-01", "--end", "2024-03-05")
+BITCOIN: Final = "BTC-PERPETUAL"
 COMMAND: Final = ("backfill", "perpetuals", "--instruments", "BTC-PERPETUAL,ETH-PERPETUAL", *WINDOW, "--json")
 
 
@@ -34,6 +35,10 @@ def lack(_: Simulator) -> Lack:
     return Lack([fault], missing=3, command=COMMAND)
 
 
+def wrong(answer: str, instruments: str, *more: str) -> WrongQuestion:
+    return WrongQuestion(("backfill", "perpetuals", "--instruments", instruments, *more), answer)
+
+
 VENUE: Final = Venue(
     folder="deribit",
     settings=settings,
@@ -51,20 +56,27 @@ VENUE: Final = Venue(
             truth=truth,
             method=CHART,
             service="deribit",
-            storm=("server_error", "cut", "truncated", "malformed", "wrong_window", "bad_candle", "too_many_requests"),
+            storm=(
+                "server_error",
+                "cut",
+                "truncated",
+                "malformed",
+                "wrong_window",
+                "bad_candle",
+                "too_many_requests",
+                "number_forms",
+            ),
             lack=lack,
             settings={"TAPEKEEPER_BACKFILL_ROWS_PER_CHUNK": "1000"},
         ),
     ),
     wrong_questions=(
-        WrongQuestion(
-            ("backfill", "perpetuals", "--instruments", "BTC-PERPETUL", *WINDOW),
-            "knows no instrument 'BTC-PERPETUL': did you mean BTC-PERPETUAL",
-        ),
-        WrongQuestion(
-            ("backfill", "perpetuals", "--instruments", "BTC-PERPETUAL", *WINDOW, "--resolution", "7"),
-            "'7' is not a resolution of Deribit: type one of",
-        ),
+        wrong("knows no instrument 'BTC-PERPETUL': did you mean BTC-PERPETUAL", "BTC-PERPETUL", *WINDOW),
+        wrong("knows no instrument '[/]'", "[/]", *WINDOW),
+        wrong("choose an earlier start or a later end", BITCOIN, "--start", "2024-03-02", "--end", "2024-03-01"),
+        wrong("is in the future", BITCOIN, "--start", "2024-03-02", "--end", "2999-01-01"),
+        wrong("has no time zone", BITCOIN, "--start", "2024-03-01T10:00", "--end", "2024-03-02"),
+        wrong("'7' is not a resolution of Deribit: type one of", BITCOIN, *WINDOW, "--resolution", "7"),
     ),
     refusal=None,
 )
