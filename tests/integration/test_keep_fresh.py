@@ -104,6 +104,19 @@ def test_series_of_two_resolutions_are_both_kept_fresh_and_no_run_is_made_for_no
     assert one_value(database_url, RUNS) == before, "the same turn again does nothing again"
 
 
+def test_what_failed_in_a_turn_is_told_again_when_the_turn_goes_on_after_a_wait(
+    job: BackfillJob, simulator: Simulator
+) -> None:
+    backfill(job, request((-9, -5), keep_fresh=True), "old")
+    wrong = {"kind": "wrong_window", "instrument": "BTC-PERPETUAL", "method": "get_tradingview_chart_data"}
+    simulator.set_faults([wrong])
+    for _ in range(2):
+        with pytest.raises(Stop, match="1 times something went wrong, first: BTC-PERPETUAL"):
+            keep_fresh(job, "first")
+        simulator.clear_faults()
+    assert keep_fresh(job, "next")[0].state == "done"
+
+
 def test_an_instrument_that_the_venue_no_longer_knows_ends_only_its_own_series(
     job: BackfillJob, database_url: str
 ) -> None:

@@ -166,7 +166,7 @@ class BackfillJob:
                 _log.error("%s is not kept fresh: %s", key, error)
                 troubles.append(str(error))
                 continue
-            if summary is not None:
+            if summary is not None and summary.run_id not in unfinished:
                 summaries.append(summary)
                 troubles += summary.errors
         if troubles:
@@ -203,9 +203,11 @@ class BackfillJob:
         return summaries
 
     def _freshen(self, request: BackfillRequest, run_key: str) -> RunSummary | None:
-        """Fetch what is new of one series; None if nothing is, or if this turn has done it already."""
-        if self.find(run_key) is not None:
-            return None
+        """Fetch what is new of one series; None if nothing is, or if this turn has done it already without trouble."""
+        done = self.find(run_key)
+        if done is not None:
+            summary = self._database.run(lambda cursor: run_summary.summarise(cursor, done))
+            return summary if summary.errors else None
         planned = self.plan(request)
         return self._go_on(self.start(planned, run_key)) if planned.requests else None
 
