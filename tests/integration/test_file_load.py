@@ -9,13 +9,16 @@ from uuid import uuid4
 import pytest
 from pydantic import SecretStr
 
-from tapekeeper.backfill.file_load import FileLoad
+from tapekeeper.backfill.file_load import FileLoad, write_file
 from tapekeeper.backfill.job import BackfillJob
 from tapekeeper.backfill.tools import tools_for
 from tapekeeper.clock import MICROSECONDS_PER_DAY, now_microseconds, parse_moment
-from tapekeeper.errors import RetryLater
+from tapekeeper.errors import ArchiveDefect, RetryLater
 from tapekeeper.http.rate_budget import Priority
+from tapekeeper.model.agg_trade import AggTrades
+from tapekeeper.model.answer import Answer, RejectedRow
 from tapekeeper.model.backfill import BackfillRequest, PlannedChunk, Source
+from tapekeeper.model.instrument import Instrument
 from tapekeeper.model.resolution import Resolution
 from tapekeeper.model.series import BINANCE_UM_AGG_TRADES, BINANCE_UM_CANDLES, BINANCE_UM_OPEN_INTEREST
 from tapekeeper.model.window import Window
@@ -26,15 +29,19 @@ from tapekeeper.settings import (
     HttpSettings,
     Settings,
 )
-from tapekeeper.store import runs
+from tapekeeper.store import catalogue, runs
+from tapekeeper.store.agg_trades import INCOMING_AGG_TRADES
 from tapekeeper.store.database import Database
+from tapekeeper.store.told import untold_windows
+from tapekeeper.venues.binance_um.archive_names import archive_file
 from tests.support.truth import one_value, query
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from psycopg2.extensions import cursor as Cursor
 
+    from tapekeeper.model.answer import Rows
     from tapekeeper.model.series import Dataset
     from tests.support.simulator import Simulator
 
@@ -202,3 +209,29 @@ def test_a_replaced_file_that_cannot_be_loaded_is_looked_at_again_tomorrow_and_n
         assert len(job.reload_replaced(BINANCE_UM_AGG_TRADES, "live", "first")) == 1
         assert job.reload_replaced(BINANCE_UM_AGG_TRADES, "live", "second") == []
     assert one_value(database_url, "SELECT count(*) FROM agg_trades") == rows
+
+
+class _Unbelievable:
+    """A file that is what its checksum says, and of which no row can be believed."""
+
+    sha256 = "0" * 64
+    size_bytes = 1
+
+    def batches(self, window: Window) -> Iterator[Answer[Rows]]:
+        yield Answer(AggTrades.empty(), (RejectedRow(window.start, "price 'x' is no finite number", {"price": "x"}),))
+
+
+def test_a_file_of_which_nothing_can_be_believed_does_not_make_a_day_told(database_url: str) -> None:
+    day = Window(START, START + DAY)
+    file = archive_file(BINANCE_UM_AGG_TRADES, NAME, START, Resolution(0))
+    bitcoin = Instrument("binance_um", NAME, "perpetual", "BTC", START - DAY)
+    with closing(Database(database_url, prepare=INCOMING_AGG_TRADES)) as database:
+        series_id = database.run(
+            lambda cursor: catalogue.ensure_series(cursor, BINANCE_UM_AGG_TRADES, bitcoin, Resolution(0)).series_id
+        )
+        with pytest.raises(ArchiveDefect, match="none of the 1 rows"):
+            database.run(
+                lambda cursor: write_file(cursor, BINANCE_UM_AGG_TRADES, series_id, day, file, _Unbelievable())
+            )
+        assert database.run(lambda cursor: untold_windows(cursor, series_id, day)) == [day]
+    assert one_value(database_url, "SELECT count(*) FROM archive_files") == 0

@@ -60,6 +60,9 @@ def write_file(
 
     Of one that was replaced since something was taken from it, that is taken anew as well: remembered as what it is
     now, nobody would ever notice what else has changed in it.
+
+    Raises:
+        ArchiveDefect: the file cannot be read to its end, or no row of the window can be believed.
     """
     source, rows = f"{file.name} {verified.sha256}", RowCounts()
     kept = archive_files.loaded_sha256(cursor, series_id, file.name)
@@ -69,6 +72,11 @@ def write_file(
         rows += land(cursor, dataset, series_id, window, batch.rows, source=source)
         quarantine(cursor, series_id, batch.rejected)
         rows += RowCounts(fetched=len(batch.rejected), rejected=len(batch.rejected))
+    if rows.rejected and rows.rejected == rows.fetched:
+        raise ArchiveDefect(
+            f"none of the {rows.rejected} rows of {file.name} in {window} can be believed",
+            evidence={**_evidence(file, verified.sha256), "defect": "no row can be believed"},
+        )
     settle(
         cursor,
         dataset,

@@ -184,7 +184,7 @@ class BackfillJob:
 
         Raises:
             RetryLater: the archive cannot be asked now.
-            Stop: a person has to change something first.
+            Stop: some files could not be loaded again; the message says how many, and why the first.
         """
         if offer_of(dataset).archive is None or not self._settings.binance_archive.url:
             return []
@@ -200,6 +200,8 @@ class BackfillJob:
             # What waits for the archive is not gone on with before everything is fresh.
             key = f"again/{job_key}/{turn}/{loaded.name}"
             summaries.append(self._go_on(self._database.run(partial(start_reload, loaded=loaded, run_key=key))))
+        if troubles := [error for summary in summaries for error in summary.errors]:
+            raise Stop(f"{len(troubles)} replaced files could not be loaded again, first: {troubles[0]}")
         return summaries
 
     def _freshen(self, request: BackfillRequest, run_key: str) -> RunSummary | None:
