@@ -241,8 +241,13 @@ def wait_until_accounted(url: str, names: tuple[str, ...], moment: int | None = 
 
 
 def let_it_stream(url: str, seconds: float = 1.0) -> None:
-    """Let so much market time pass, by the world's own clock, and the second or two until it is accounted."""
-    wait_until_accounted(url, NAMES, now_microseconds() + int(seconds * MICROSECONDS_PER_SECOND))
+    """Let so much market time pass, by the world's own clock, and the second or two until it is accounted.
+
+    What is followed begins with the next full second, and is accounted up to there at once.
+    """
+    wait_for(lambda: all(rows(url, _FOLLOWED_FROM, name)[0][0] is not None for name in NAMES))
+    began = max(now_microseconds(), *(followed_from(url, name) for name in NAMES))
+    wait_until_accounted(url, NAMES, began + int(seconds * MICROSECONDS_PER_SECOND))
 
 
 def wait_until_swept(url: str, simulator: Simulator, names: tuple[str, ...], end: int) -> None:
