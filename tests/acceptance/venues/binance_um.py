@@ -143,6 +143,7 @@ def subject(dataset: Dataset, symbols: str, days: int, rows_per_chunk: int, **pa
     return Subject(
         dataset=dataset,
         command=command(dataset, symbols, days),
+        longer_command=command(dataset, symbols, days + 1),
         full_refresh=("--full-refresh",),
         service="binance_um",
         settings={"TAPEKEEPER_BACKFILL_ROWS_PER_CHUNK": str(rows_per_chunk)},

@@ -61,6 +61,8 @@ class Subject:
     """Tells what the venue can lack."""
     settings: Mapping[str, str] = field(default_factory=dict)
     """Of its own: such that the command is some ten chunks."""
+    longer_command: tuple[str, ...] | None = None
+    """The same over a longer time, where the window ends with the present: it moves on from one command to the next."""
     lag_seconds: int | None = None
     """How long before the present the newest row can lie; None where a window of the past is asked for."""
 
@@ -78,14 +80,19 @@ class Subject:
         return summary["totals"][self.dataset.name] if "totals" in summary else summary
 
     def followed(self, url: str) -> list[Followed]:
-        """Return what was asked for, as it was clipped to what the venue can have."""
+        """Return what was asked for, each moment once, as it was clipped to what the venue can have."""
         rows = query(
             url,
             """
-            SELECT series_id, name, window_start, window_end
-            FROM followed JOIN series USING (series_id) JOIN instruments USING (instrument_id)
-            WHERE dataset = %s AND kind = %s
-            ORDER BY name, window_start
+            SELECT series_id, name, lower(piece), upper(piece)
+            FROM (
+                SELECT series_id, name, range_agg(tstzrange(window_start, window_end)) AS ranges
+                FROM followed JOIN series USING (series_id) JOIN instruments USING (instrument_id)
+                WHERE dataset = %s AND kind = %s
+                GROUP BY series_id, name
+            ) AS asked
+            CROSS JOIN unnest(ranges) AS piece
+            ORDER BY name, lower(piece)
             """,
             self.dataset.name,
             self.dataset.instrument_kind,
