@@ -8,7 +8,7 @@ from tapekeeper.model.backfill import PlannedChunk, Source
 from tapekeeper.model.window import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from tapekeeper.backfill.offers import Archive
     from tapekeeper.model.archive import ArchiveFile
@@ -66,7 +66,7 @@ class FileChooser:
         """
         parts: dict[ArchiveFile, list[Window]] = {}
         for window in missing:
-            for file, part in self._files(window):
+            for file, part in self._archive.files_of(self._instrument_name, window, self._resolution):
                 parts.setdefault(file, []).append(part)
         by_rest: list[Window] = []
         from_files = []
@@ -76,14 +76,6 @@ class FileChooser:
             else:
                 by_rest += wanted
         return by_rest, from_files
-
-    def _files(self, window: Window) -> Iterator[tuple[ArchiveFile, Window]]:
-        start = window.start
-        while start < window.end:
-            file = self._archive.file_at(self._instrument_name, start, self._resolution)
-            part = Window(start, min(window.end, file.window.end))
-            yield file, part
-            start = part.end
 
     def _is_worth(self, file: ArchiveFile, wanted: list[Window]) -> bool:
         if wanted[0].start < self._kept_from:

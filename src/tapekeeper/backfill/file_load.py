@@ -205,7 +205,7 @@ class FileLoad:
     def _fill(self, holes: list[Window]) -> RowCounts:
         """Ask for the holes over REST and write what comes, one transaction for each answer."""
         chunk, rows = self._chunk, RowCounts()
-        step = (self._offer.step or chunk.resolution).microseconds
+        step = self._offer.step_of(chunk.resolution)
         for window in cut(holes, step, self._offer.rows_per_chunk(self._settings)):
             answer = self._tools.venue.rows(self._dataset, chunk.instrument_name, window, chunk.resolution)
             rows += self._patiently(partial(self._land_answer, window=window, answer=answer))

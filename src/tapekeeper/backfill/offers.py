@@ -16,13 +16,14 @@ from tapekeeper.model.series import (
     CRYPTODATADOWNLOAD_OPTION_CANDLES,
     DERIBIT_PERPETUAL_CANDLES,
 )
+from tapekeeper.model.window import Window
 from tapekeeper.venues.binance_um import archive_names
 from tapekeeper.venues.binance_um import limits as binance_um
 from tapekeeper.venues.cryptodatadownload import limits as cryptodatadownload
 from tapekeeper.venues.deribit import limits as deribit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from tapekeeper.model.archive import ArchiveFile
     from tapekeeper.model.series import Dataset
@@ -44,6 +45,17 @@ class Archive:
     """With less to fetch of a file's window, and all of it told by REST, REST is asked; None: whenever REST tells."""
     resolution: Resolution | None = None
     """The only one that the files have; None: all of them."""
+
+    def files_of(
+        self, instrument_name: str, window: Window, resolution: Resolution
+    ) -> Iterator[tuple[ArchiveFile, Window]]:
+        """Yield the files that a window touches, ascending, with the part of the window inside each."""
+        start = window.start
+        while start < window.end:
+            file = self.file_at(instrument_name, start, resolution)
+            part = Window(start, min(window.end, file.window.end))
+            yield file, part
+            start = part.end
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +88,10 @@ class Offer:
     def has_schedules(self) -> bool:
         """Each instrument has an interval of its own, which may change."""
         return not self.resolutions and self.step is None
+
+    def step_of(self, resolution: Resolution) -> int:
+        """Return the microseconds between the moments that chunks of a series of this resolution are cut at."""
+        return (self.step or resolution).microseconds
 
     def rows_per_chunk(self, settings: Settings) -> int:
         """Return how many rows a chunk holds: one request brings them, one transaction writes them."""

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from tapekeeper.backfill.cut import FileChooser, planned_chunks
-from tapekeeper.backfill.offers import Offer, offer_of
+from tapekeeper.backfill.offers import offer_of
 from tapekeeper.clock import format_moment
 from tapekeeper.errors import BadData, ConfigInvalid
 from tapekeeper.model.backfill import BackfillPlan, BackfillRequest, Direction, InstrumentPlan, Mode
@@ -123,7 +123,7 @@ class _Asked:
         self._settings = settings
         self._now = now
         self._offer = offer_of(request.dataset)
-        self._step = step_of(request, self._offer)
+        self._step = self._offer.step_of(request.resolution)
 
     def plan(self, cursor: Cursor) -> InstrumentPlan:
         """Return what is to be done for it."""
@@ -217,11 +217,6 @@ class _Asked:
         return Window(start, end) if start < end else None
 
 
-def step_of(request: BackfillRequest, offer: Offer) -> int:
-    """Return the microseconds between the moments that chunks are cut at."""
-    return (offer.step or request.resolution).microseconds
-
-
 def life_start(instrument: Instrument, step: int) -> int:
     """Return the open time of the candle that holds the listing, the first that the venue can have."""
     return instrument.listed_at // step * step
@@ -229,12 +224,9 @@ def life_start(instrument: Instrument, step: int) -> int:
 
 def _write_run(cursor: Cursor, plan: BackfillPlan, run_key: str, now: int) -> int:
     request = plan.request
-    run_id = runs.create_run(cursor, run_key, request)
-    if run_id is None:
-        existing = runs.find_run(cursor, run_key)
-        if existing is None:
-            raise AssertionError(f"the run {run_key} was deleted while it was looked up")
-        return existing
+    run_id, is_new = runs.begin_run(cursor, run_key, request)
+    if not is_new:
+        return run_id
     unfinished_runs.give_up_abandoned(cursor, request.dataset)
     known = [
         (catalogue.ensure_series(cursor, request.dataset, each.instrument, each.resolution).series_id, each)

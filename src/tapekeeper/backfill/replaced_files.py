@@ -59,14 +59,10 @@ def start_reload(cursor: Cursor, loaded: LoadedFile, run_key: str) -> int:
         resolution=loaded.resolution,
         mode=Mode.FULL_REFRESH,
     )
-    run_id = runs.create_run(cursor, run_key, request)
-    if run_id is not None:
+    run_id, is_new = runs.begin_run(cursor, run_key, request)
+    if is_new:
         runs.add_chunks(cursor, run_id, loaded.series_id, [PlannedChunk(loaded.window, Source.ARCHIVE)])
-        return run_id
-    existing = runs.find_run(cursor, run_key)
-    if existing is None:
-        raise AssertionError(f"the run {run_key} was deleted while it was looked up")
-    return existing
+    return run_id
 
 
 def _is_replaced(archive: ArchiveVenue, loaded: LoadedFile, settings: Settings) -> bool:

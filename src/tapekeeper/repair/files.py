@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from tapekeeper.backfill.file_load import write_file
 from tapekeeper.backfill.landing import make_room
 from tapekeeper.errors import ArchiveDefect
-from tapekeeper.model.window import Window
 from tapekeeper.repair.fetched import RepairPurpose
 from tapekeeper.store.archive_files import loaded_sha256
 
 if TYPE_CHECKING:
     from tapekeeper.backfill.offers import Archive
     from tapekeeper.backfill.worker_tools import WorkerTools
+    from tapekeeper.model.window import Window
     from tapekeeper.store.repair_claims import Claim
 
 _log = logging.getLogger(__name__)
@@ -30,11 +30,7 @@ def load_files(tools: WorkerTools, claim: Claim, archive: Archive, window: Windo
     Raises:
         RetryLater: the archive cannot be asked now; what came before is kept.
     """
-    start = window.start
-    while start < window.end:
-        file = archive.file_at(claim.instrument_name, start, claim.resolution)
-        part = Window(start, min(window.end, file.window.end))
-        start = part.end
+    for file, part in archive.files_of(claim.instrument_name, window, claim.resolution):
         if archive.published_at(file) > now:
             continue
         tools.about_to_fetch(RepairPurpose(claim.gap.series_id, part))

@@ -63,7 +63,7 @@ class _Asking:
             # All days of one option come with one answer.
             return list(missing)
         offer = offer_of(self._claim.dataset)
-        return cut(missing, (offer.step or self._claim.resolution).microseconds, offer.rows_per_chunk(settings))
+        return cut(missing, offer.step_of(self._claim.resolution), offer.rows_per_chunk(settings))
 
     def ask(self, window: Window) -> Answer[Rows]:
         claim = self._claim

@@ -105,6 +105,17 @@ def create_run(cursor: Cursor, run_key: str, request: BackfillRequest) -> int | 
     return int(row[0]) if row else None
 
 
+def begin_run(cursor: Cursor, run_key: str, request: BackfillRequest) -> tuple[int, bool]:
+    """Return the id of the run of this key, and whether it is new: one that exists already is gone on with."""
+    run_id = create_run(cursor, run_key, request)
+    if run_id is not None:
+        return run_id, True
+    existing = find_run(cursor, run_key)
+    if existing is None:
+        raise AssertionError(f"the run {run_key} was deleted while it was looked up")
+    return existing, False
+
+
 def find_run(cursor: Cursor, run_key: str) -> int | None:
     """Return the id of the run of this key, or None."""
     cursor.execute("SELECT run_id FROM backfill_runs WHERE run_key = %s", (run_key,))
